@@ -1,0 +1,55 @@
+// Package upstream carries bytes to a Redis and its replies back.
+//
+// It knows connections, TLS, AUTH, databases and RESP versions of the server. It does not know tenants, rules or
+// commands: a request is bytes plus the number of replies that they will bring.
+package upstream
+
+import (
+	"context"
+	"errors"
+)
+
+// Batch is a run of whole commands that travels contiguously, and the replies to it. The session that owns
+// it fills Req, Count and Limits, calls Link.Do, and reads Replies; it reuses the Batch for the next run.
+type Batch struct {
+	Req   []byte // RESP commands, one after the other
+	Count int    // how many replies Req will bring
+
+	// Limits[i] is the longest bulk string in bytes that reply i may hold; 0 or a missing element means any.
+	// The payload of a reply above it is discarded as it streams in: Replies[i].Over tells its length.
+	Limits []int64
+
+	Replies []Reply // one per expected reply, in order; valid until the next Do with this Batch
+
+	private // the link's own bookkeeping
+}
+
+// Reply is one raw RESP value. Raw is valid until the next Do of its Batch; nil when Over is set.
+type Reply struct {
+	Raw  []byte
+	Over int64 // length of the bulk string that broke the limit; 0: none did
+}
+
+// Link carries batches to one Redis, in one RESP version and one database. It is safe for use by many sessions.
+type Link interface {
+	// Do sends the batch and waits for all its replies. On an error Replies hold nothing, and it is unknown whether
+	// the commands ran unless SafeToRetry(err). It never sends a batch twice once a byte of it may have been written.
+	Do(ctx context.Context, b *Batch) error
+	Close() error
+}
+
+// Error is why a batch has no replies.
+type Error struct {
+	Addr string
+	Sent bool // a byte of the batch may have reached the upstream
+	Err  error
+}
+
+func (e *Error) Error() string { return "upstream " + e.Addr + ": " + e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// SafeToRetry reports whether err says that not a byte of the batch was written.
+func SafeToRetry(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && !e.Sent
+}
