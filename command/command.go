@@ -6,20 +6,27 @@
 //
 //	spec := command.Lookup(args)            // nil: no such command
 //	refs, ok := spec.Names(args, refs[:0])  // !ok: Redis would answer a syntax error
+//
+// The rows are in table.go, the words they are written with in words.go, those for names in find.go.
 package command
 
-// Spec is one row of the table.
+// Spec is one row of the table. It never changes.
 type Spec struct {
 	Name   string // upper case; a subcommand has its own row: "XGROUP CREATE"
 	Arity  int    // as COMMAND INFO gives it, the container's word included: negative means at least
 	Flags  Flags
-	Cats   Cats   // ACL categories, as ACL CAT of the newest server that has the command
+	Cats   Cats   // ACL categories, as COMMAND INFO of the oldest supported server that has the command
 	Names  Finder // nil: the command names no key, pattern or channel
 	Expiry Expiry
 	Values Values
 	Reply  Reply
 	State  State  // what the command does to the connection
 	ID     uint16 // its row, set at start; index for handlers and metrics
+
+	redisName string                   // "client|setname"
+	subs      map[string]*Spec         // a Container's, by their own word
+	narrow    *Narrow                  // how to tell it a pattern; nil: it takes none, or always has one
+	blocks    func(args [][]byte) bool // whether it waits with these arguments; nil: State says it all
 }
 
 // Flags are the facts about a command that are yes or no.
@@ -58,8 +65,8 @@ const (
 type Kind uint8
 
 const (
-	In          Kind = iota // a key that is read, or removed: it never exists because of this command
-	Out                     // a key that may exist after the command because of it
+	In          Kind = iota // a key that is read, or only lost from; or the beginning of such names
+	Out                     // a key that is written: Expiry is about it
 	Glob                    // a pattern over keys, as KEYS takes it
 	Sub                     // a pattern with one * to be replaced by an element, as SORT BY and GET take it ("#" excepted)
 	Channel                 // a Pub/Sub channel
@@ -76,15 +83,23 @@ type Ref struct {
 // arguments are such that Redis answers an error without touching any key. It never allocates if dst has room.
 type Finder func(args [][]byte, dst []Ref) (refs []Ref, ok bool)
 
+// Narrow says how a command that looks at every name is told to look at some: append Word, unless it is empty, and a
+// name of this Kind.
+type Narrow struct {
+	Kind Kind   // Glob, ChannelGlob, or In for the beginning of keys
+	Word string // "MATCH"
+	when string // only if this option is given; empty: always
+}
+
 // Effect is what a command does to the expiry of the keys it writes (Kind Out).
 type Effect uint8
 
 const (
-	Keeps    Effect = iota // changes no expiry and creates no key
+	Keeps    Effect = iota // changes no expiry and creates no key; the zero Effect
 	Creates                // may create a key without expiry; an existing expiry stays
 	Clears                 // leaves the key without expiry
-	Carries                // the key takes another key's expiry, or an argument the proxy doesn't follow: RENAME, COPY, RESTORE
-	SetOpts                // options from argument Arg on say: SET, MSETEX. No option means Clears
+	Carries                // the key takes another key's expiry, or an argument the proxy doesn't follow: RENAME, COPY, RESTORE, MSETEX
+	SetOpts                // options from argument Arg on say: SET. No option means Clears
 	GetOpts                // options from argument Arg on say: GETEX. No option means Keeps
 	Sets                   // argument Arg is the expiry; zero or below is an error: SETEX
 	Moves                  // argument Arg is the expiry; a past one deletes; flags NX XX GT LT may follow: EXPIRE
@@ -129,7 +144,8 @@ type Shape struct {
 	Reply Reply  // how to turn the reply back
 }
 
-// Values says which arguments are values that a size limit looks at, and how a value may grow.
+// Values says which arguments are values that a size limit looks at, and how a value may grow. Of a collection, every
+// argument after the key counts as a value, so that no element above the limit gets in.
 type Values struct {
 	Grow  Grow
 	First int // index of the first value
@@ -141,13 +157,13 @@ type Grow uint8
 
 const (
 	NoValue  Grow = iota
-	Whole1        // each value is stored as it is
+	Stored        // each value is stored as it is
 	Append        // the value is appended to what is there (APPEND)
 	AtOffset      // the value is written at the offset in args[2] (SETRANGE)
 	AtBit         // one bit at the offset in args[2] (SETBIT)
 	Bitfield      // SET and INCRBY at bit offsets (BITFIELD)
 	Longest       // the result is as long as the longest source (BITOP)
-	Number        // the result is a number's text, of a length that can't be told before (INCRBYFLOAT)
+	Number        // the result's length can't be told before: a number's text (INCRBYFLOAT), a sketch (PFADD)
 	Dump          // a DUMP payload (RESTORE): its string's length is in its head
 )
 
@@ -157,12 +173,16 @@ type Reply uint8
 const (
 	Opaque       Reply = iota // no names: passes as bytes
 	Value                     // a string value, whole or in part: the size limit applies when handed out (GET, GETSET, MGET, LRANGE ...)
-	KeyArray                  // an array of keys (KEYS)
+	KeyArray                  // an array of keys (KEYS) or channels (PUBSUB CHANNELS)
 	OneKey                    // one key (RANDOMKEY)
 	CursorKeys                // [cursor, [keys]] (SCAN)
 	FirstIsKey                // [key, ...] (BLPOP, LMPOP); null passes
 	Streams                   // [[key, entries]...], in RESP3 a map (XREAD)
+	NameCounts                // [name, number, name, number ...] (PUBSUB NUMSUB)
 	OKIsOne                   // +OK becomes :1, null becomes :0 (SETNX sent as SET NX)
 	CommandTable              // about commands: narrowed to what the tenant may call (COMMAND, COMMAND DOCS ...)
 	ServerInfo                // INFO
 )
+
+// HoldsValues reports whether a reply of this kind may hold string values or elements, which a size limit looks at.
+func (r Reply) HoldsValues() bool { return r == Value || r == FirstIsKey || r == Streams }
