@@ -21,8 +21,11 @@ type Batch struct {
 
 	Replies []Reply // one per expected reply, in order; valid until the next Do with this Batch
 
-	private // the link's own bookkeeping
+	private // the link's own bookkeeping; a zero Batch has none
 }
+
+// Release drops every buffer of the batch, so that a session that idles costs nothing. The next Do makes new ones.
+func (b *Batch) Release() { *b = Batch{} }
 
 // Reply is one raw RESP value. Raw is valid until the next Do of its Batch; nil when Over is set.
 type Reply struct {
@@ -34,11 +37,13 @@ type Reply struct {
 type Link interface {
 	// Do sends the batch and waits for all its replies. On an error Replies hold nothing, and it is unknown whether
 	// the commands ran unless SafeToRetry(err). It never sends a batch twice once a byte of it may have been written.
+	// Cancelling ctx ends the wait, not the commands. After Do the link holds nothing of the batch.
 	Do(ctx context.Context, b *Batch) error
+	// Close fails whatever the link carries. Sessions leave it to the Pool.
 	Close() error
 }
 
-// Error is why a batch has no replies.
+// Error is why a batch has no replies. Err never shows credentials.
 type Error struct {
 	Addr string
 	Sent bool // a byte of the batch may have reached the upstream

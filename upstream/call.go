@@ -1,0 +1,86 @@
+package upstream
+
+// bigReply is the capacity in bytes above which a reply buffer is given back after use.
+const bigReply = 64 << 10
+
+// private is what a Batch keeps for its link between two runs.
+type private struct{ call *call }
+
+// call is one batch on its way through a shared link. The link knows calls only, never a Batch: an owner that gives
+// up waiting leaves its call behind, and what still arrives for it goes to the garbage collector.
+type call struct {
+	req    []byte  // the owner's bytes; the link reads them until sent, never after
+	limits []int64 // a copy of the owner's
+	count  int
+	state  callState // guarded by link.mu
+
+	// The receiver's until it wakes the owner.
+	buf     []byte // all replies, one after the other
+	replies []Reply
+	err     error
+
+	wake chan struct{} // capacity 1, reused: the receiver never waits for an owner
+}
+
+// callState says how far a call has come.
+type callState uint8
+
+const (
+	queued  callState = iota // not a byte is written
+	writing                  // its bytes are being written straight from req
+	sent                     // copied or written: req is the owner's again
+)
+
+// prepare makes the batch's call ready for a run.
+func (b *Batch) prepare() *call {
+	c := b.call
+	if c == nil {
+		c = &call{wake: make(chan struct{}, 1)}
+		b.call = c
+	}
+	if cap(c.buf) > bigReply {
+		c.buf = nil
+	}
+	c.req, c.count, c.state, c.err = b.Req, b.Count, queued, nil
+	c.limits = append(c.limits[:0], b.Limits...)
+	c.buf, c.replies = c.buf[:0], c.replies[:0]
+	b.Replies = nil
+	return c
+}
+
+// limit returns the longest bulk string in bytes that the next reply may hold; 0 means any.
+func (c *call) limit() int64 {
+	if i := len(c.replies); i < len(c.limits) {
+		return c.limits[i]
+	}
+	return 0
+}
+
+// add ends the next reply: the bytes of buf from start on, or over when they broke the limit.
+func (c *call) add(start int, over int64) {
+	if over > 0 {
+		c.replies = append(c.replies, Reply{Over: over})
+		return
+	}
+	c.replies = append(c.replies, Reply{Raw: c.buf[start:]})
+}
+
+// finish hands the complete replies to the owner.
+func (c *call) finish() {
+	// buf may have moved while it grew: lengths are right, places are not.
+	at := 0
+	for i := range c.replies {
+		end := at + len(c.replies[i].Raw)
+		if c.replies[i].Over == 0 {
+			c.replies[i].Raw = c.buf[at:end:end]
+		}
+		at = end
+	}
+	c.wake <- struct{}{}
+}
+
+// fail hands the owner an error instead.
+func (c *call) fail(err error) {
+	c.err = err
+	c.wake <- struct{}{}
+}

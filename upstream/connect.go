@@ -1,0 +1,262 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	minBackoff = 10 * time.Millisecond
+	maxBackoff = time.Second
+)
+
+var (
+	errNotConnected = errors.New("not connected yet")
+	errTimeout      = errors.New("timeout")
+	errResting      = errors.New("closed for want of use")
+)
+
+// run keeps l connected: dial, receive until that ends, again. It returns when l is closed or rests.
+func (l *link) run() {
+	relay := make(chan struct{}, 1)
+	defer close(relay)
+	go l.runRelay(relay)
+	for attempt := 0; ; attempt++ {
+		conn, hello, err := l.pool.dial(l.ctx, l.proto, l.db)
+		if err != nil {
+			l.failed(err, attempt)
+		} else {
+			up := time.Now()
+			r := receiver{link: l, conn: conn}
+			l.connected(conn, hello, relay)
+			l.disconnected(&r, r.run())
+			if time.Since(up) > maxBackoff {
+				attempt = 0
+			}
+		}
+		if l.ended() {
+			return
+		}
+		pause(l.ctx, backoff(attempt))
+	}
+}
+
+// runRelay flushes for those who can't wait: a client whose own reply is there, run after a connect, the watchdog.
+func (l *link) runRelay(relay <-chan struct{}) {
+	for range relay {
+		l.flush(nil)
+	}
+}
+
+// connected opens the gate for what has been queued meanwhile.
+func (l *link) connected(conn net.Conn, hello hello, relay chan struct{}) {
+	l.pool.learn(hello)
+	l.pool.stats.connections.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		abort(conn)
+		return
+	}
+	if l.watch.connects++; l.watch.connects > 1 {
+		l.pool.stats.reconnects.Add(1)
+		l.pool.log.Info("upstream link is back", l.fields(zap.Duration("after", time.Since(l.downSince)))...)
+	}
+	l.conn, l.relay, l.cause, l.down, l.why = conn, relay, nil, nil, nil
+	l.watch.quiet = time.Now()
+	if len(l.queue) > 0 {
+		l.startRelay()
+	}
+}
+
+// startRelay makes the relay the flusher. It needs l.mu, and nobody flushing.
+func (l *link) startRelay() {
+	l.flushing = true
+	l.relay <- struct{}{}
+}
+
+// disconnected fails what was sent and keeps what was not.
+func (l *link) disconnected(r *receiver, why error) {
+	abort(r.conn)
+	l.pool.stats.connections.Add(-1)
+	l.mu.Lock()
+	l.conn = nil
+	if l.cause != nil {
+		why = l.cause
+	}
+	why = reason(why)
+	l.why, l.downSince = why, time.Now()
+	for l.flushing { // it may still be reading some owner's request
+		l.noFlusher.Wait()
+	}
+	closed, resting := l.closed, l.watch.resting
+	if l.pool.cfg.Hold == 0 {
+		l.failQueue(fmt.Errorf("connection lost: %w", why))
+	}
+	l.mu.Unlock()
+	r.fail(l.pool.error(true, fmt.Errorf("connection lost: %w", why)))
+	if !closed && !resting {
+		l.pool.log.Warn("upstream link lost", l.fields(zap.Error(why))...)
+	}
+}
+
+// giveUp closes conn because of why. It needs l.mu; the receiver notices and run goes on from there.
+func (l *link) giveUp(conn net.Conn, why error) {
+	if l.conn != conn {
+		return
+	}
+	l.conn, l.cause = nil, why
+	abort(conn)
+}
+
+// failed notes a dial that led to nothing. An upstream that answers, but refuses us, won't think better of it
+// within the hold.
+func (l *link) failed(err error, attempt int) {
+	err = reason(err)
+	var refused *Refused
+	final := errors.As(err, &refused) && !refused.temporary()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.why = err
+	if final || l.pool.cfg.Hold == 0 {
+		l.down = err
+		l.failQueue(err)
+	}
+	if attempt == 0 {
+		l.pool.log.Warn("upstream link can't connect", l.fields(zap.Error(err))...)
+	}
+}
+
+// failQueue fails all that waits to be sent. It needs l.mu.
+func (l *link) failQueue(why error) {
+	err := l.pool.error(false, why)
+	for i, c := range l.queue {
+		c.state = sent // nothing is, but req is the owner's again
+		c.fail(err)
+		l.queue[i] = nil
+	}
+	l.queue, l.backlog = l.queue[:0], 0
+}
+
+// ended reports whether run is over, because l is closed or nobody has used it for long; the next Do then starts
+// another run.
+func (l *link) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rest := l.watch.resting && len(l.queue) == 0
+	l.watch.resting = false
+	if !l.closed && !rest {
+		return false
+	}
+	l.running, l.down, l.watch = false, nil, watch{}
+	l.pool.stopped(l)
+	return true
+}
+
+// Close fails what is under way and ends run.
+func (l *link) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	l.cancel()
+	if l.conn != nil {
+		l.giveUp(l.conn, errClosed)
+	}
+	l.failQueue(errClosed)
+	return nil
+}
+
+func (l *link) fields(f ...zap.Field) []zap.Field {
+	return append(f, zap.String("addr", l.pool.addr), zap.Int("proto", l.proto), zap.Int("db", l.db))
+}
+
+// dial opens a connection that is ready for commands.
+func (p *Pool) dial(ctx context.Context, proto, db int) (net.Conn, hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.opt.DialTimeout)
+	defer cancel()
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}
+	conn, err := d.DialContext(ctx, p.opt.Network, p.opt.Addr)
+	if err != nil {
+		return nil, hello{}, err
+	}
+	if p.opt.TLSConfig != nil {
+		conn = tls.Client(conn, p.opt.TLSConfig)
+	}
+	// The deadline covers the handshake, and comes early when ctx ends.
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	h, err := shakeHands(conn, handshake{
+		proto: proto, db: db, user: p.opt.Username, password: p.opt.Password, name: p.opt.ClientName,
+	})
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		abort(conn)
+		return nil, hello{}, err
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return conn, h, nil
+}
+
+// abort closes conn without the courtesies of TLS, which could block.
+func abort(conn net.Conn) {
+	_ = socket(conn).Close()
+}
+
+// socket is what lies under conn.
+func socket(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
+}
+
+// backoff is how long to wait after the attempt, counted from 0: doubling, with a jitter of a quarter so that many
+// proxies don't knock in step.
+func backoff(attempt int) time.Duration {
+	d := maxBackoff
+	if attempt < 7 {
+		d = min(minBackoff<<attempt, maxBackoff)
+	}
+	return d*3/4 + rand.N(d/2)
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// reason shortens what the net package says to what an operator needs.
+func reason(err error) error {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return errTimeout
+	case errors.As(err, &op) && op.Op != "dial":
+		return op.Err
+	}
+	return err
+}

@@ -1,0 +1,231 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"sessiongate/resp"
+)
+
+// dedicatedRead is the size in bytes of a dedicated connection's read buffer: many may sit in SUBSCRIBE for hours.
+const dedicatedRead = 4 << 10
+
+var errTooMany = errors.New("too many dedicated connections")
+
+// Conn is a connection of a session's own, for what is stateful upstream: transactions, blocking commands, Pub/Sub.
+// One goroutine may read while another one writes; Close may come from anywhere and ends both.
+type Conn struct {
+	ID int64 // the upstream's CLIENT ID; 0 when it didn't tell
+
+	pool *Pool
+	key  setKey
+	conn net.Conn
+	scan resp.Scanner
+
+	buf     []byte // read buffer
+	unread  []byte // part of buf
+	partial []byte // of a value whose reading a deadline cut short
+	over    bool   // that value is above its limit
+	began   bool   // that value has begun
+
+	since time.Time // idle since
+}
+
+// Dedicated returns a clean connection, waiting for a lost upstream up to the hold. The caller ends with Release or
+// Close.
+func (p *Pool) Dedicated(ctx context.Context, proto, db int) (*Conn, error) {
+	key := setKey{proto, db}
+	for {
+		c := p.idle.take(key)
+		if c == nil {
+			break
+		}
+		if quiet(c.conn) {
+			return c, p.track(c)
+		}
+		c.discard() // it died, or says something nobody asked for
+	}
+	if p.stats.dedicated.Add(1) > int64(p.cfg.MaxDedicated) {
+		p.stats.dedicated.Add(-1)
+		return nil, p.error(false, errTooMany)
+	}
+	conn, h, err := p.dialHold(ctx, key)
+	if err != nil {
+		p.stats.dedicated.Add(-1)
+		return nil, p.error(false, reason(err))
+	}
+	p.learn(h)
+	c := &Conn{ID: h.id, pool: p, key: key, conn: conn}
+	return c, p.track(c)
+}
+
+// dialHold dials until it works, the hold is over, or the upstream refuses us for good.
+func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
+	for attempt, start := 0, time.Now(); ; attempt++ {
+		conn, h, err := p.dial(ctx, key.proto, key.db)
+		if err == nil {
+			return conn, h, nil
+		}
+		var refused *Refused
+		final := errors.As(err, &refused) && !refused.temporary()
+		wait := backoff(attempt)
+		switch {
+		case p.ctx.Err() != nil:
+			return nil, h, errClosed
+		case ctx.Err() != nil:
+			return nil, h, ctx.Err()
+		case final, time.Since(start)+wait > p.cfg.Hold:
+			return nil, h, err
+		}
+		pause(ctx, wait)
+	}
+}
+
+// track has Close close c too.
+func (p *Pool) track(c *Conn) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		c.discard()
+		return p.error(false, errClosed)
+	}
+	p.open[c] = struct{}{}
+	return nil
+}
+
+// untrack is the opposite of track; false when c was not tracked.
+func (p *Pool) untrack(c *Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.open[c]
+	delete(p.open, c)
+	return ok
+}
+
+// LocalAddr is our end of the connection.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// SetReadDeadline ends a ReadReply that waits, now or later; the zero time lifts it. What was read until then isn't
+// lost: the next ReadReply goes on.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// Write sends req, whole commands. It fails when nothing moves for the read timeout, or ctx ends. After an error the
+// connection is good for Close only.
+func (c *Conn) Write(ctx context.Context, req []byte) error {
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { _ = c.conn.SetWriteDeadline(time.Unix(1, 0)) })
+		defer stop()
+	}
+	sent := false
+	for len(req) > 0 {
+		step := req[:min(len(req), writeStep)]
+		_ = c.conn.SetWriteDeadline(time.Now().Add(c.pool.opt.WriteTimeout))
+		if err := ctx.Err(); err != nil { // after the deadline above: it may have overwritten the one that ctx set
+			return c.pool.error(sent, err)
+		}
+		n, err := c.conn.Write(step)
+		c.pool.stats.bytesOut.Add(int64(n))
+		// With TLS n counts plain bytes whose record may have gone out in part; that is no command yet either.
+		sent = sent || n > 0
+		if err != nil {
+			return c.pool.error(sent, reason(err))
+		}
+		req = req[len(step):]
+	}
+	return nil
+}
+
+// ReadReply reads one whole value, push frames included, and appends it to dst.
+func (c *Conn) ReadReply(dst []byte) ([]byte, error) {
+	dst, _, err := c.ReadReplyWithin(dst, 0)
+	return dst, err
+}
+
+// ReadReplyWithin is ReadReply with a limit in bytes for bulk strings, 0 for none. A value above it is discarded as it
+// streams in: dst comes back as it was, and over is the length of the longest string.
+func (c *Conn) ReadReplyWithin(dst []byte, limit int64) (reply []byte, over int64, err error) {
+	start := len(dst)
+	dst = append(dst, c.partial...)
+	c.partial = c.partial[:0]
+	for {
+		n, done, err := c.scan.Scan(c.unread)
+		if err != nil {
+			return dst[:start], 0, c.pool.error(true, err)
+		}
+		if long := c.scan.Longest; limit > 0 && long > limit {
+			c.over, dst = true, dst[:start]
+		} else if long > int64(cap(dst)-len(dst)) {
+			dst = slices.Grow(dst, int(min(long, maxGrow))+n)
+		}
+		if !c.over {
+			dst = append(dst, c.unread[:n]...)
+		}
+		c.unread = c.unread[n:]
+		if done {
+			if c.over {
+				c.over = false
+				return dst, c.scan.Longest, nil
+			}
+			return dst, 0, nil
+		}
+		if err := c.fill(); err != nil {
+			c.partial = append(c.partial, dst[start:]...)
+			return dst[:start], 0, err
+		}
+	}
+}
+
+// fill reads more bytes.
+func (c *Conn) fill() error {
+	if c.buf == nil {
+		c.buf = make([]byte, dedicatedRead)
+	}
+	n, err := c.conn.Read(c.buf)
+	c.pool.stats.bytesIn.Add(int64(n))
+	c.unread = c.buf[:n]
+	switch {
+	case n > 0:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err // the caller's own doing
+	}
+	return c.pool.error(true, reason(err))
+}
+
+// Close ends the connection. What the upstream does for it, it stops doing.
+func (c *Conn) Close() error {
+	if c.pool.untrack(c) {
+		c.discard()
+	}
+	return nil
+}
+
+// discard closes a connection that is not tracked.
+func (c *Conn) discard() {
+	c.pool.stats.dedicated.Add(-1)
+	abort(c.conn)
+}
+
+// Release gives the connection back for others. The caller guarantees that it is clean: every reply has been read,
+// nothing is watched, subscribed or tracked, RESP version, database and user are those it came with.
+func (c *Conn) Release() {
+	if !c.pool.untrack(c) {
+		return
+	}
+	if len(c.unread) > 0 || len(c.partial) > 0 || !quiet(c.conn) || c.conn.SetDeadline(time.Time{}) != nil {
+		c.discard()
+		return
+	}
+	c.buf, c.partial = nil, nil
+	c.since = time.Now()
+	if !c.pool.idle.put(c, c.pool.cfg.MaxIdle) {
+		c.discard()
+	}
+}

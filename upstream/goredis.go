@@ -1,0 +1,93 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/tidwall/redcon"
+
+	"sessiongate/resp"
+)
+
+// plain is a Link on a go-redis client: a pipeline of raw commands on a connection of its pool. It is what the
+// shared link is measured against, and what can stand in for it.
+type plain struct {
+	pool   *Pool
+	client *redis.Client
+}
+
+var (
+	_ Link = (*plain)(nil)
+	_ Link = (*link)(nil)
+)
+
+var errCommands = errors.New("the request doesn't hold as many commands as it says")
+
+// Do sends b and waits for its replies; see Link. Limits are looked at when a reply is complete.
+func (p *plain) Do(ctx context.Context, b *Batch) error {
+	b.Replies = nil
+	if b.Count == 0 {
+		return nil
+	}
+	var out bytes.Buffer
+	cmds := make([]*redis.RawWriteToCmd, 0, b.Count)
+	pipe := p.client.Pipeline()
+	for rest := b.Req; len(rest) > 0; {
+		complete, args, _, left, err := redcon.ReadNextCommand(rest, nil)
+		if err != nil || !complete {
+			return p.pool.error(false, errCommands)
+		}
+		cmd := redis.NewRawWriteToCmd(ctx, &out, boxed(args)...)
+		if err := pipe.Process(ctx, cmd); err != nil {
+			return p.pool.error(false, err)
+		}
+		cmds, rest = append(cmds, cmd), left
+	}
+	if len(cmds) != b.Count {
+		return p.pool.error(false, errCommands)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return p.pool.error(!unsent(err), reason(err))
+	}
+	b.Replies = make([]Reply, len(cmds))
+	raw := out.Bytes()
+	for i, cmd := range cmds {
+		n := int(cmd.Val())
+		b.Replies[i] = within(raw[:n:n], b.Limits, i)
+		raw = raw[n:]
+	}
+	return nil
+}
+
+// Close closes the client's connections.
+func (p *plain) Close() error { return p.client.Close() }
+
+// boxed turns arguments into what go-redis takes. It wants the name as a string.
+func boxed(args [][]byte) []any {
+	all := make([]any, len(args))
+	for i, a := range args {
+		all[i] = a
+	}
+	all[0] = string(args[0])
+	return all
+}
+
+// within is the i-th reply, or how far it is above its limit.
+func within(raw []byte, limits []int64, i int) Reply {
+	if i < len(limits) && limits[i] > 0 {
+		var s resp.Scanner
+		if _, _, err := s.Scan(raw); err == nil && s.Longest > limits[i] {
+			return Reply{Over: s.Longest}
+		}
+	}
+	return Reply{Raw: raw}
+}
+
+// unsent reports whether err arose before anything could be written.
+func unsent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed)
+}

@@ -1,0 +1,112 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+var errUnchecked = errors.New("not checked yet")
+
+// health is what we know of the upstream as a whole.
+type health struct {
+	began   time.Time    // of the local monotonic clock's reckoning
+	ahead   atomic.Int64 // upstream's clock in Unix microseconds minus microseconds since began
+	why     atomic.Pointer[error]
+	version atomic.Pointer[string]
+}
+
+func (h *health) begin() {
+	h.began = time.Now()
+	h.ahead.Store(h.began.UnixMicro()) // until the upstream has been asked, our own clock must do
+	h.why.Store(&errUnchecked)
+}
+
+// setClock notes that the upstream's clock stood at clock, Unix microseconds, between asked and told.
+func (h *health) setClock(clock int64, asked, told time.Time) {
+	middle := asked.Add(told.Sub(asked) / 2)
+	h.ahead.Store(clock - middle.Sub(h.began).Microseconds())
+}
+
+// Now is the upstream's clock in Unix milliseconds: our monotonic clock plus the difference last measured.
+func (p *Pool) Now() int64 {
+	return (time.Since(p.health.began).Microseconds() + p.health.ahead.Load()) / 1000
+}
+
+// Health says whether the last health check found the upstream up, and if not, why.
+func (p *Pool) Health() (up bool, why error) {
+	why = *p.health.why.Load()
+	return why == nil, why
+}
+
+// Version is the upstream's redis_version; empty until it has been seen.
+func (p *Pool) Version() string {
+	if v := p.health.version.Load(); v != nil {
+		return *v
+	}
+	return ""
+}
+
+// learn notes what the upstream told in a handshake.
+func (p *Pool) learn(h hello) {
+	if h.version != "" {
+		p.health.version.Store(&h.version)
+	}
+	if h.clock != 0 {
+		p.health.setClock(h.clock, h.asked, h.told)
+	}
+}
+
+// runHealth asks the upstream for its time, again and again, until the Pool closes.
+func (p *Pool) runHealth() {
+	defer p.wg.Done()
+	for p.ctx.Err() == nil {
+		err := p.ask()
+		if p.ctx.Err() != nil {
+			return
+		}
+		was := *p.health.why.Swap(&err)
+		switch {
+		case err != nil && (was == nil || errors.Is(was, errUnchecked)):
+			p.log.Warn("upstream is down", zap.String("addr", p.addr), zap.Error(err))
+		case err == nil && was != nil:
+			p.log.Info("upstream is up", zap.String("addr", p.addr), zap.String("version", p.Version()))
+		}
+		pause(p.ctx, p.cfg.HealthInterval)
+	}
+}
+
+// ask is one health check.
+func (p *Pool) ask() error {
+	ctx, cancel := context.WithTimeout(p.ctx, p.opt.DialTimeout+p.opt.ReadTimeout)
+	defer cancel()
+	if p.Version() == "" {
+		info, err := p.admin.Info(ctx, "server").Result()
+		if err != nil {
+			return reason(err)
+		}
+		p.learn(hello{version: infoField(info, "redis_version")})
+	}
+	asked := time.Now()
+	clock, err := p.admin.Time(ctx).Result()
+	if err != nil {
+		return reason(err)
+	}
+	p.health.setClock(clock.UnixMicro(), asked, time.Now())
+	return nil
+}
+
+// infoField returns a field of an INFO reply.
+func infoField(info, name string) string {
+	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && key == name {
+			return value
+		}
+	}
+	return ""
+}

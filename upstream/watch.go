@@ -1,0 +1,61 @@
+package upstream
+
+import (
+	"fmt"
+	"time"
+)
+
+// ping keeps an idle link honest: a peer that vanished without a word doesn't answer it.
+var ping = []byte("*1\r\n$4\r\nPING\r\n")
+
+// watch is what the watchdog remembers of a link between two looks. It is guarded by link.mu.
+//
+// Watching instead of a deadline per command keeps clocks and timers off the path of commands: a look every
+// quarter of a second compares counters.
+type watch struct {
+	connects  int       // of this run
+	moved     uint64    // link.moved at the last look
+	submitted uint64    // link.submitted at the last look
+	quiet     time.Time // since when nothing has moved though something is owed
+	used      time.Time // when a session last submitted
+	pinged    time.Time
+	resting   bool // closed for want of use
+}
+
+// look is called every tick for a link that runs. It enforces read timeout, hold and rest, and pings.
+func (l *link) look(now time.Time, tick time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w, cfg := &l.watch, &l.pool.cfg
+	if w.submitted != l.submitted || w.used.IsZero() {
+		w.submitted, w.used = l.submitted, now
+	}
+	if l.conn == nil {
+		if hold := cfg.Hold; l.down == nil && now.Sub(l.downSince) >= hold {
+			l.down = l.why
+		}
+		if l.down != nil {
+			l.failQueue(l.down)
+			w.resting = w.resting || now.Sub(w.used) > cfg.IdleTimeout
+		}
+		return
+	}
+	moved := l.moved.Load()
+	owed := l.flushing || l.sent != l.answered.Load()
+	if !owed || moved != w.moved {
+		w.moved, w.quiet = moved, now
+	}
+	switch {
+	case owed && now.Sub(w.quiet) >= l.pool.opt.ReadTimeout+tick: // a tick more: quiet may have begun after its look
+		l.giveUp(l.conn, fmt.Errorf("timeout: no reply within %s", l.pool.opt.ReadTimeout))
+	case owed:
+	case now.Sub(w.used) > cfg.IdleTimeout:
+		w.resting = true
+		l.giveUp(l.conn, errResting)
+	case now.Sub(w.used) >= cfg.HealthInterval && now.Sub(w.pinged) >= cfg.HealthInterval:
+		w.pinged = now
+		l.queue = append(l.queue, &call{req: ping, count: 1, wake: make(chan struct{}, 1)})
+		l.backlog += int64(len(ping))
+		l.startRelay()
+	}
+}
