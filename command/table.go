@@ -86,7 +86,7 @@ var table = map[string]row{
 
 	// connection
 	"AUTH":                 local(-2, PreAuth, Connection|Fast),
-	"CLIENT":               local(-2, Container, 0),
+	"CLIENT":               plain(-2, Container, 0),
 	"CLIENT CACHING":       pinned(3, 0, Connection),
 	"CLIENT CAPA":          pinned(-3, 0, Connection),
 	"CLIENT GETNAME":       local(2, 0, Connection),
