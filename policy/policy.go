@@ -1,10 +1,18 @@
 // Package policy turns one command into a Plan: refuse it, rewrite it, follow it with expiry commands.
 //
 // It is pure: no sockets, no clock, no goroutines. A Policy is immutable, one per tenant; a reload makes a new
-// one. Each rule kind has a file of its own with its configuration, its check and its Apply.
+// one. Each rule kind has a file of its own with its configuration, its check and its Apply; rules.go lists them.
+//
+//	p, err := policy.New(policy.Config{Namespace: "app:", Rules: rules})
+//	var plan policy.Plan // reused from command to command
+//	p.Decide(&policy.Request{Spec: spec, Args: args, Names: names}, &plan)
 package policy
 
-import "sessiongate/command"
+import (
+	"bytes"
+
+	"sessiongate/command"
+)
 
 // Request is one command as rules see it, by the names the client uses. The session reuses it: keep nothing of it.
 type Request struct {
@@ -29,6 +37,18 @@ type Plan struct {
 
 	argbuf [][]byte // backs Args, so that planning doesn't allocate
 	text   []byte   // backs the numbers in Args
+	opts   options  // of a command that takes SET's or GETEX's, parsed once for all rules
+}
+
+// reset makes the plan a zero one but for the buffers.
+func (p *Plan) reset() {
+	*p = Plan{Bounds: p.Bounds[:0], argbuf: p.argbuf[:0], text: p.text[:0]}
+}
+
+// refuse drops everything else that was planned.
+func (p *Plan) refuse(r *Refusal) {
+	p.reset()
+	p.Refusal = r
 }
 
 // Bound follows a write with EXPIRE commands on one key that it wrote. Each is sent only when positive.
@@ -57,3 +77,123 @@ const (
 	GuardKeys             // STRLEN of every key named that is a string (BITOP sources; GETDEL's, GETSET's old value)
 	GuardAfter            // STRLEN of the first key after the command; if above, the old value is put back
 )
+
+// Rule is what one rule set wants in one respect: who may, how big, how long, where.
+type Rule interface {
+	// Apply adds to p what the rule wants of the key r.Names[i], or of the whole command when i is noKey, or refuses.
+	// No I/O, no allocation unless it refuses. Rules come in the order of their kinds; p holds what the earlier ones want.
+	Apply(r *Request, i int, p *Plan)
+}
+
+// noKey stands for the index of a key in a command that names none.
+const noKey = -1
+
+// Policy is the rules of one tenant. It never changes; all of its methods may be called at once.
+type Policy struct {
+	namespace *namespace
+	sets      []*ruleSet
+	index     index    // finds a key's set
+	keyless   *ruleSet // for commands that name no key; may be nil
+}
+
+// ruleSet is one entry of the configuration's list of rules.
+type ruleSet struct {
+	name  string // for display
+	globs []glob // none: every key
+	rules []Rule // in the order of their kinds
+}
+
+// Prefix is what goes before every name; it must not be changed.
+func (p *Policy) Prefix() []byte { return p.namespace.prefix }
+
+// Transparent reports whether there are neither rules nor a namespace: everything passes unchanged.
+func (p *Policy) Transparent() bool { return len(p.sets) == 0 && len(p.namespace.prefix) == 0 }
+
+// Decide makes plan what is to be done with the request. It doesn't allocate unless it refuses or the plan's buffers have
+// yet to grow. The plan borrows from the request and is valid as long as the request's arguments are.
+func (p *Policy) Decide(r *Request, plan *Plan) {
+	plan.reset()
+	if p.Transparent() {
+		return
+	}
+	if r.Spec.MayBlock(r.Args) {
+		plan.refuse(waits(r.Spec))
+		return
+	}
+	plan.Edit = r.Spec.Reply
+	if len(p.sets) > 0 {
+		p.applySets(r, plan)
+	}
+	if plan.Refusal == nil {
+		p.namespace.Apply(r, noKey, plan)
+	}
+}
+
+// applySets has each key judged by its own rule set, a command without keys by the first set that has none either.
+func (p *Policy) applySets(r *Request, plan *Plan) {
+	plan.opts = parseOptions(r)
+	keys := 0
+	for i, name := range r.Names {
+		switch name.Kind {
+		case command.In, command.Out:
+			keys++
+			if at := p.index.find(r.Args[name.Arg]); at != noSet && !p.sets[at].apply(r, i, plan) {
+				return
+			}
+		case command.Sub:
+			if !p.applyLookup(r, i, plan) {
+				return
+			}
+		}
+	}
+	if keys == 0 && p.keyless != nil {
+		p.keyless.apply(r, noKey, plan)
+	}
+}
+
+// apply reports whether the command is still allowed.
+func (s *ruleSet) apply(r *Request, i int, plan *Plan) bool {
+	for _, rule := range s.rules {
+		if rule.Apply(r, i, plan); plan.Refusal != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// applyLookup applies the rules of whatever keys the pattern r.Names[i] may look up: which, only Redis will know.
+func (p *Policy) applyLookup(r *Request, i int, plan *Plan) bool {
+	literal, _, _ := bytes.Cut(r.Args[r.Names[i].Arg], []byte("*"))
+	for _, set := range p.sets {
+		if set.mayHold(literal) && !set.apply(r, i, plan) {
+			return false
+		}
+	}
+	return true
+}
+
+// mayHold reports whether a name that begins with literal can be in the set.
+func (s *ruleSet) mayHold(literal []byte) bool {
+	for i := range s.globs {
+		if n := min(len(literal), len(s.globs[i].literal)); string(literal[:n]) == s.globs[i].literal[:n] {
+			return true
+		}
+	}
+	return len(s.globs) == 0
+}
+
+// RuleName is the display name of the rule that the request's first key belongs to, empty if there is none.
+func (p *Policy) RuleName(r *Request) string {
+	for _, name := range r.Names {
+		if name.Kind == command.In || name.Kind == command.Out {
+			if at := p.index.find(r.Args[name.Arg]); at != noSet {
+				return p.sets[at].name
+			}
+			return ""
+		}
+	}
+	if p.keyless != nil {
+		return p.keyless.name
+	}
+	return ""
+}
