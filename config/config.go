@@ -1,0 +1,200 @@
+// Package config turns a YAML file, the environment and flags into a Config, or into everything that is wrong
+// with them: each error names its setting and the file, line and column where it was written.
+//
+//	cfg, err := config.Load(config.Flags{File: "sessiongate.yaml"}, os.Environ(), os.ReadFile)
+//
+// It is pure: it opens nothing but the files that hold the configuration and its secrets, through the function it is
+// given. It knows neither RESP nor Redis; what a rule means is policy's.
+package config
+
+import (
+	"reflect"
+	"time"
+
+	"sessiongate/policy"
+)
+
+// Config is everything that can be set. The yaml tags are the names in the file.
+type Config struct {
+	Listen   []Listener `yaml:"listen"`
+	TLS      TLS        `yaml:"tls"` // for the tls:// listeners
+	Upstream Upstream   `yaml:"upstream,short=url"`
+	Limits   Limits     `yaml:"limits"`
+
+	// The short form, for a single tenant: what clients have to AUTH with, if anything, and their namespace and rules.
+	Password      Secret `yaml:"password"`
+	PasswordFile  string `yaml:"password_file"`
+	policy.Config `yaml:",inline"`
+
+	Tenants []Tenant `yaml:"tenants"` // instead of the short form
+
+	Log     Log      `yaml:"log"`
+	Threads int      `yaml:"threads"` // at once in Go code; 0: the program chooses
+	Drain   Duration `yaml:"drain"`   // how long clients may take to finish at the end
+}
+
+// TLS is what the tls:// listeners show, and whom they let in.
+type TLS struct {
+	Cert              string `yaml:"cert"`                // PEM file: our certificate and those above it
+	Key               string `yaml:"key"`                 // PEM file: its key
+	ClientCA          string `yaml:"client_ca"`           // PEM file: authorities whose client certificates count
+	RequireClientCert bool   `yaml:"require_client_cert"` // a client without one is turned away
+	MinVersion        string `yaml:"min_version"`         // "1.2" or "1.3"
+}
+
+// Memory is the upstream URL of the store in this process, for trying things out.
+const Memory = "memory://"
+
+// Upstream is the Redis behind.
+type Upstream struct {
+	URL            URL         `yaml:"url"` // redis://, rediss://, unix:// or memory://
+	User           string      `yaml:"user"`
+	Password       Secret      `yaml:"password"`
+	PasswordFile   string      `yaml:"password_file"`
+	Driver         string      `yaml:"driver"`          // "shared" or "go-redis"
+	Links          int         `yaml:"links"`           // shared connections per RESP version and database
+	Hold           Duration    `yaml:"hold"`            // how long a command waits for a lost upstream to come back
+	ConnectTimeout Duration    `yaml:"connect_timeout"` // for dialing, TLS and AUTH together
+	ReadTimeout    Duration    `yaml:"read_timeout"`    // how long a reply may take
+	TLS            UpstreamTLS `yaml:"tls"`             // for rediss:// URLs
+}
+
+// UpstreamTLS is how to check the upstream's certificate, and what to show it.
+type UpstreamTLS struct {
+	CA         string `yaml:"ca"`   // PEM file; "": the system's authorities
+	Cert       string `yaml:"cert"` // PEM file
+	Key        string `yaml:"key"`  // PEM file
+	ServerName string `yaml:"server_name"`
+	Insecure   bool   `yaml:"insecure"` // check nothing
+}
+
+// Limits keep one client from harming the others.
+type Limits struct {
+	Clients    int         `yaml:"clients"`     // connected at once
+	AcceptRate int         `yaml:"accept_rate"` // new ones per second; 0: any number
+	Args       int         `yaml:"args"`        // of one command
+	Bulk       policy.Size `yaml:"bulk"`        // one argument
+	Request    policy.Size `yaml:"request"`     // one command
+	Idle       Duration    `yaml:"idle"`        // without a word; 0: for ever
+	Login      Duration    `yaml:"login"`       // until AUTH, where that is needed
+	Write      Duration    `yaml:"write"`       // without taking a reply
+	KeepAlive  Duration    `yaml:"keepalive"`   // between TCP probes; 0: none
+}
+
+// Tenant is one set of clients, told from the others by what they AUTH with.
+type Tenant struct {
+	Name          string `yaml:"name"`
+	User          string `yaml:"user"` // "" is Redis's default user
+	Password      Secret `yaml:"password"`
+	PasswordFile  string `yaml:"password_file"`
+	policy.Config `yaml:",inline"`
+}
+
+// Log says what to log and how.
+type Log struct {
+	Level  string `yaml:"level"`  // "debug", "info", "warn" or "error"
+	Format string `yaml:"format"` // "json", "console", or "auto": console on a terminal
+}
+
+// Default returns what is in force where nothing else is said. It has no upstream and no rules.
+func Default() Config {
+	return Config{
+		Listen: []Listener{{Network: "tcp", Address: "127.0.0.1:6380"}},
+		TLS:    TLS{MinVersion: "1.2"},
+		Upstream: Upstream{
+			Driver:         "shared",
+			Links:          1,
+			Hold:           Duration(5 * time.Second),
+			ConnectTimeout: Duration(5 * time.Second),
+			ReadTimeout:    Duration(5 * time.Second),
+		},
+		Limits: Limits{
+			Clients:   10000,
+			Args:      1 << 20,
+			Bulk:      512 << 20,
+			Request:   1 << 30,
+			Login:     Duration(time.Minute),
+			Write:     Duration(time.Minute),
+			KeepAlive: Duration(5 * time.Minute),
+		},
+		Log:   Log{Level: "info", Format: "auto"},
+		Drain: Duration(30 * time.Second),
+	}
+}
+
+// Flags are the settings that the command line may give; empty ones were not given.
+type Flags struct {
+	File     string // --config
+	Listen   string // --listen, with commas
+	Upstream string // --upstream
+	LogLevel string // --log-level
+}
+
+// Load builds the Config: defaults, then the file, then the environment, then flags, the later ones winning.
+// readFile is os.ReadFile or a stand-in. The error joins one *Error for each thing that is wrong.
+func Load(flags Flags, environ []string, readFile func(string) ([]byte, error)) (Config, error) {
+	c := Default()
+	l := &ledger{origins: map[string]Origin{}}
+	file := l.file(flags, environ, readFile, &c)
+	l.environment(environ, &c)
+	l.flags(flags, &c)
+	if file == "" && !l.wrote("upstream.url") {
+		c.tryOut(l)
+	}
+	l.unread = len(l.problems)
+	l.check(&c)
+	l.secrets(&c, readFile)
+	l.credentials(&c) // only now are the passwords known
+	return c, l.err()
+}
+
+// file reads the configuration file, if one is named, and returns its name.
+func (l *ledger) file(flags Flags, environ []string, readFile func(string) ([]byte, error), c *Config) string {
+	name := flags.File
+	if name == "" {
+		name, _ = lookup(environ, envFile)
+	}
+	if name == "" {
+		return ""
+	}
+	l.origins[""] = Origin{Source: name, rank: fromFile}
+	text, err := readFile(name)
+	if err != nil {
+		l.report("", "can't be read: "+reason(err), "")
+		return name
+	}
+	d := document{ledger: l, source: name, rank: fromFile}
+	d.decode(text, "", reflect.ValueOf(c).Elem(), field{})
+	l.origins[""] = Origin{Source: name, rank: fromFile}
+	return name
+}
+
+func (l *ledger) flags(flags Flags, c *Config) {
+	given := map[string]struct{ flag, text string }{
+		"listen":    {"--listen", flags.Listen},
+		"upstream":  {"--upstream", flags.Upstream},
+		"log.level": {"--log-level", flags.LogLevel},
+	}
+	for _, s := range settings(reflect.ValueOf(c).Elem(), "") {
+		if g := given[s.path]; g.text != "" {
+			l.set(s, g.text, Origin{Source: g.flag, rank: fromFlag})
+		}
+	}
+}
+
+// tryOut makes a Config that needs nothing else to run: a store in memory and, unless rules are given, one that lets
+// sessions expire.
+func (c *Config) tryOut(l *ledger) {
+	c.Upstream.URL = Memory
+	if !l.wrote("rules") && !l.wrote("tenants") {
+		c.Rules = []policy.RuleConfig{{Expiry: &policy.ExpiryConfig{Default: policy.Duration(30 * time.Minute)}}}
+	}
+}
+
+// Everyone returns the tenants, the short form as one named "default".
+func (c Config) Everyone() []Tenant {
+	if len(c.Tenants) > 0 {
+		return c.Tenants
+	}
+	return []Tenant{{Name: "default", Password: c.Password, PasswordFile: c.PasswordFile, Config: c.Config}}
+}
