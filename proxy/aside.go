@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"context"
+
+	"github.com/tidwall/redcon"
+
+	"sessiongate/command"
+)
+
+// leaves reports whether the command has to leave the straight line: it is answered here, it changes what the rest of the
+// batch stands on, or it needs a connection of its own. What is governed and not allowed stays, to be refused in its place.
+func (s *Session) leaves(c cmd) bool {
+	spec := c.spec
+	if spec == nil || !s.policy.Transparent() && !s.policy.Governs(spec) {
+		return false
+	}
+	switch spec.State {
+	case command.Local:
+		return local[spec.ID] != nil // not so a container with a subcommand that isn't there
+	case command.Plain:
+		return !s.tx.open && s.composes(spec) != nil
+	case command.End, command.Unwatch:
+		return false
+	case command.Begin:
+		return !s.tx.open && s.own == nil && !s.whole()
+	case command.Watch:
+		return !s.tx.open
+	case command.Blocks:
+		return !s.tx.open && spec.MayBlock(c.args)
+	}
+	return true
+}
+
+// composes returns the handler of a command that is several commands upstream for this tenant, nil for any other.
+func (s *Session) composes(spec *command.Spec) handler {
+	switch {
+	case s.policy.Transparent():
+		return nil
+	case len(s.policy.Prefix()) > 0 && composed[spec.ID] != nil:
+		return composed[spec.ID]
+	}
+	return narrowed[spec.ID]
+}
+
+// aside runs the command that left the line, if there is one. It reports whether there may be more to decide.
+func (s *Session) aside(ctx context.Context, c cmd) bool {
+	defer s.settle()
+	if c.spec == nil {
+		return c.more
+	}
+	switch {
+	case s.tenant == nil && c.spec.Flags&command.PreAuth == 0:
+		s.say(errNoAuth)
+	case s.tx.open && !anytime[c.spec.ID]:
+		s.queue(ctx, c)
+	case s.proto == 2 && s.subscribed() && c.spec.State != command.Subscribe && !anytime[c.spec.ID] && !whileSubscribed[c.spec.ID]:
+		s.say("ERR Can't execute '" + c.spec.RedisName() + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
+	case !c.spec.ArityOK(len(c.args)):
+		s.reply(appendArity(nil, c.spec.RedisName()))
+	case s.tenant != nil && !s.permitted(c):
+	default:
+		s.handle(ctx, c)
+	}
+	return !s.quit
+}
+
+func (s *Session) handle(ctx context.Context, c cmd) {
+	switch c.spec.State {
+	case command.Local:
+		local[c.spec.ID](s, ctx, c)
+	case command.Plain:
+		s.composes(c.spec)(s, ctx, c)
+	case command.Begin:
+		s.multi(ctx, c)
+	case command.Watch:
+		s.watch(ctx, c)
+	case command.Blocks:
+		s.block(ctx, c)
+	case command.Subscribe:
+		s.subscribe(ctx, c)
+	case command.Pinned:
+		s.pin(ctx, c)
+	default:
+		s.say("NOPERM replication does not pass a proxy: '" + c.spec.RedisName() + "'")
+	}
+}
+
+// permitted asks the command rules about a command that is not forwarded as it is; what serves to log in is always allowed.
+func (s *Session) permitted(c cmd) bool {
+	if s.policy.Transparent() || c.spec.Flags&command.PreAuth != 0 {
+		return true
+	}
+	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, s.req.Names[:0], s.db, s.srv.pool.Now()
+	s.policy.Decide(&s.req, &s.plan)
+	if s.plan.Refusal == nil {
+		return true
+	}
+	s.srv.Counts.Refused.Add(1)
+	s.srv.refused.note(s.tenant.Name, c.spec.Name, s.plan.Refusal)
+	s.reply(s.plan.Refusal.AppendRESP(nil))
+	return false
+}
+
+// queue has a command queued that concerns the connection, inside MULTI. What would change how replies come back can't be
+// queued through a proxy: it is refused, and the transaction with it, as Redis does with a command it can't queue.
+func (s *Session) queue(ctx context.Context, c cmd) {
+	s.own.stained = true
+	if c.spec.Flags&command.PreAuth == 0 && c.spec.State == command.Local && !changesReplies[c.spec.ID] {
+		s.alone(ctx, c)
+		return
+	}
+	s.begin()
+	s.refuse(redcon.AppendError(s.local, "ERR '"+c.spec.RedisName()+"' can't be queued in a transaction"))
+	s.forward(ctx)
+	s.edit()
+}
+
+// subscribed reports whether the client has subscriptions.
+func (s *Session) subscribed() bool { return s.own != nil && !s.own.topics.none() }

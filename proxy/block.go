@@ -1,0 +1,177 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+)
+
+// block runs a command that waits for other clients, on a connection of the client's own. Meanwhile the client's socket is
+// watched: if it goes away, so does the upstream connection, at once, and no element is taken for nobody.
+func (s *Session) block(ctx context.Context, c cmd) {
+	own, err := s.pumped(ctx)
+	if err != nil {
+		s.unavailable(err)
+		return
+	}
+	s.begin()
+	if c.spec.Names == nil { // WAIT means the last write of its own connection: any command moves that mark up to now
+		s.batch.Req = append(s.batch.Req, "*1\r\n$4\r\nPING\r\n"...)
+		s.batch.Count++
+	}
+	s.place(c)
+	if s.slots[0].text {
+		s.edit()
+		return
+	}
+	if err := own.pump.send(ctx, &s.batch, false, true); err != nil {
+		s.disown(false)
+		s.unavailable(err)
+		return
+	}
+	if err = s.await(ctx, own); err == nil {
+		err = own.pump.receive(&s.batch)
+	}
+	switch {
+	case errors.Is(err, errLeft):
+		s.quit = true
+		s.disown(false)
+	case err != nil:
+		s.disown(false)
+		s.unavailable(err)
+	default:
+		s.edit()
+	}
+}
+
+// await returns when the batch is done (nil), or when the client has left. What the client sends meanwhile is kept.
+func (s *Session) await(ctx context.Context, own *own) error {
+	for {
+		err := s.in.await()
+		select {
+		case <-own.pump.done:
+			return s.conn.SetReadDeadline(time.Time{})
+		case <-ctx.Done():
+			return errLeft
+		default:
+		}
+		var late net.Error
+		switch {
+		case err == nil:
+		case errors.Is(err, errFull): // more can't be kept; its end will be noticed with the reply
+			select {
+			case <-own.pump.done:
+				return s.conn.SetReadDeadline(time.Time{})
+			case <-ctx.Done():
+				return errLeft
+			}
+		case !errors.As(err, &late) || !late.Timeout() || s.killed.Load():
+			return errLeft
+		default: // woken for another reason
+			if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+				return errLeft
+			}
+			select { // the reply may have come between the wake-up and the line above
+			case <-own.pump.done:
+				return nil
+			default:
+			}
+		}
+	}
+}
+
+// subscribe changes what the client is subscribed to. Every channel is confirmed, so the number of replies is known.
+func (s *Session) subscribe(ctx context.Context, c cmd) {
+	own, err := s.pumped(ctx)
+	if err != nil {
+		s.unavailable(err)
+		return
+	}
+	own.pump.expect(true, false)
+	s.begin()
+	s.place(c)
+	if s.slots[0].text {
+		s.edit()
+		return
+	}
+	s.slots[0].many = own.topics.change(c)
+	s.batch.Count = s.slots[0].many
+	err = own.pump.send(ctx, &s.batch, true, false)
+	if err == nil {
+		select {
+		case <-own.pump.done:
+			err = own.pump.receive(&s.batch)
+		case <-ctx.Done():
+			err = errLeft
+		case <-time.After(own.timeout):
+			err = errNoReply
+		}
+	}
+	if err != nil {
+		s.quit = true
+		s.unavailable(err)
+		return
+	}
+	s.edit()
+}
+
+// pin runs a command that leaves state on its connection which only the end of the connection, or RESET, takes away.
+func (s *Session) pin(ctx context.Context, c cmd) {
+	own, err := s.pumped(ctx)
+	if err != nil {
+		s.unavailable(err)
+		return
+	}
+	own.pinned, own.stained = true, true
+	own.pump.expect(false, monitors[c.spec.ID])
+	s.alone(ctx, c)
+}
+
+var errNoReply = errors.New("no reply in time")
+
+// topics are the channels and patterns a client is subscribed to, by the verb that subscribes.
+type topics struct {
+	sets map[string]map[string]struct{}
+}
+
+func (t *topics) none() bool {
+	for _, set := range t.sets {
+		if len(set) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// change takes note of a subscription command and returns how many confirmations answer it.
+func (t *topics) change(c cmd) int {
+	verb := subscriptions[c.spec.Name]
+	if t.sets == nil {
+		t.sets = map[string]map[string]struct{}{}
+	}
+	set := t.sets[verb.set]
+	if set == nil {
+		set = map[string]struct{}{}
+		t.sets[verb.set] = set
+	}
+	names := c.args[1:]
+	if verb.off && len(names) == 0 {
+		n := max(1, len(set))
+		clear(set)
+		return n
+	}
+	for _, name := range names {
+		if verb.off {
+			delete(set, string(name))
+		} else {
+			set[string(name)] = struct{}{}
+		}
+	}
+	return max(1, len(names))
+}
+
+// count returns the numbers of channels and of patterns, as CLIENT LIST shows them.
+func (t *topics) count() (channels, patterns int) {
+	return len(t.sets["channels"]), len(t.sets["patterns"])
+}

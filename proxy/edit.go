@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"strconv"
+
+	"github.com/tidwall/redcon"
+	"go.uber.org/zap"
+
+	"sessiongate/command"
+	"sessiongate/policy"
+	"sessiongate/resp"
+)
+
+// errShape says that a reply is not of the shape its command's row promises. It is withheld then: it might hold names.
+var errShape = errors.New("unexpected shape")
+
+// editor appends to dst what the client gets to see of a raw reply.
+type editor func(s *Session, dst, raw []byte, sl *slot) ([]byte, error)
+
+// editors has one entry for each kind of reply; nil passes the bytes.
+var editors = [...]editor{
+	command.KeyArray:     editKeyArray,
+	command.OneKey:       editOneKey,
+	command.CursorKeys:   editCursorKeys,
+	command.FirstIsKey:   editFirstIsKey,
+	command.Streams:      editStreams,
+	command.OKIsOne:      editOKIsOne,
+	command.CommandTable: editCommandTable,
+	command.ServerInfo:   editInfo,
+}
+
+// answer appends the reply in a slot.
+func (s *Session) answer(dst []byte, sl *slot) []byte {
+	if sl.text {
+		if sl.mute {
+			return dst
+		}
+		return append(dst, s.local[sl.start:sl.end]...)
+	}
+	last := sl.first + max(sl.wrapped, sl.many, 1) - 1
+	if s.own != nil && s.own.pump != nil {
+		dst = s.own.pump.appendPushes(dst, last)
+	}
+	if sl.mute {
+		return dst
+	}
+	if sl.many > 0 {
+		for _, r := range s.batch.Replies[sl.first : last+1] {
+			dst = append(dst, r.Raw...)
+		}
+		return dst
+	}
+	raw, over := s.pick(sl)
+	if over > 0 {
+		return s.oversize(dst, sl, over)
+	}
+	return s.show(dst, raw, sl)
+}
+
+// pick finds the client's reply among those of its slot. In a MULTI of ours that is the first element of EXEC's array; or
+// the error that kept the command from being queued; or, if MULTI itself was refused, what came instead of QUEUED.
+func (s *Session) pick(sl *slot) (raw []byte, over int64) {
+	if sl.wrapped == 0 {
+		r := s.batch.Replies[sl.first]
+		return r.Raw, r.Over
+	}
+	multi, queued, exec := s.batch.Replies[sl.first], s.batch.Replies[sl.first+1], s.batch.Replies[sl.first+sl.wrapped-1]
+	switch {
+	case exec.Over > 0:
+		return nil, exec.Over
+	case isError(multi.Raw) || isError(queued.Raw):
+		return queued.Raw, queued.Over
+	}
+	for elem := range elems(exec.Raw) {
+		return elem, 0
+	}
+	return exec.Raw, 0
+}
+
+// show appends a raw reply the way the client may see it.
+func (s *Session) show(dst, raw []byte, sl *slot) []byte {
+	if isError(raw) {
+		return s.appendError(dst, raw)
+	}
+	edit := editors[sl.edit]
+	if sl.exec {
+		edit = (*Session).editExec
+	}
+	if edit == nil || isNull(raw) && sl.edit != command.OKIsOne {
+		return append(dst, raw...)
+	}
+	start := len(dst)
+	dst, err := edit(s, dst, raw, sl)
+	if err != nil {
+		s.srv.Counts.Withheld.Add(1)
+		s.srv.log.Error("reply withheld", zap.String("command", sl.spec.Name), zap.Error(err))
+		return redcon.AppendError(dst[:start], "ERR reply withheld: "+err.Error())
+	}
+	return dst
+}
+
+// oversize answers in place of a value above the limit, which was discarded as it streamed in.
+func (s *Session) oversize(dst []byte, sl *slot, got int64) []byte {
+	r := policy.Oversize(sl.rule, sl.limit, got)
+	s.srv.Counts.Refused.Add(1)
+	s.srv.refused.note(s.tenant.Name, sl.spec.Name, r)
+	return r.AppendRESP(dst)
+}
+
+// appendError passes an error of the upstream without the namespace: stream commands quote the key they miss.
+func (s *Session) appendError(dst, raw []byte) []byte {
+	prefix := s.policy.Prefix()
+	if len(prefix) == 0 || !bytes.Contains(raw, prefix) {
+		return append(dst, raw...)
+	}
+	if raw[0] == resp.BulkError { // carries its length
+		text, _ := resp.Bulk(raw)
+		text = withoutPrefix(text, prefix)
+		dst = append(dst, resp.BulkError)
+		dst = strconv.AppendInt(dst, int64(len(text)), 10)
+		dst = append(dst, "\r\n"...)
+		return append(append(dst, text...), "\r\n"...)
+	}
+	return append(dst, withoutPrefix(raw, prefix)...)
+}
+
+// withoutPrefix takes the namespace out of a text. One that ends like a word, such as "app", is taken out only after a
+// quote, where Redis puts names: elsewhere it may be a part of Redis's own words.
+func withoutPrefix(text, prefix []byte) []byte {
+	if last := prefix[len(prefix)-1] | 0x20; last < 'a' || last > 'z' {
+		return bytes.ReplaceAll(text, prefix, nil)
+	}
+	for _, quote := range []string{"'", "\"", "`"} {
+		text = bytes.ReplaceAll(text, append([]byte(quote), prefix...), []byte(quote))
+	}
+	return text
+}
+
+func isError(raw []byte) bool { return len(raw) > 0 && (raw[0] == '-' || raw[0] == '!') }
+
+// isNull reports whether raw is RESP2's or RESP3's null.
+func isNull(raw []byte) bool {
+	return len(raw) > 1 && (raw[0] == '_' || raw[1] == '-' && (raw[0] == '$' || raw[0] == '*'))
+}
+
+// appendBare appends a key without the namespace, as a bulk string.
+func (s *Session) appendBare(dst, elem []byte) ([]byte, error) {
+	key, ok := resp.Bulk(elem)
+	bare, in := bytes.CutPrefix(key, s.policy.Prefix())
+	if !ok || !in {
+		return dst, errShape
+	}
+	return redcon.AppendBulk(dst, bare), nil
+}
+
+// editKeyArray strips the names in [key ...].
+func editKeyArray(s *Session, dst, raw []byte, _ *slot) ([]byte, error) {
+	head, ok := header(raw)
+	if !ok {
+		return dst, errShape
+	}
+	dst = append(dst, head...)
+	var err error
+	for elem := range elems(raw) {
+		if dst, err = s.appendBare(dst, elem); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+func editOneKey(s *Session, dst, raw []byte, _ *slot) ([]byte, error) {
+	return s.appendBare(dst, raw)
+}
+
+// editCursorKeys strips the names in [cursor, [key ...]].
+func editCursorKeys(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
+	return editElems(dst, raw, func(dst, elem []byte, i int) ([]byte, error) {
+		if i == 1 {
+			return editKeyArray(s, dst, elem, sl)
+		}
+		return append(dst, elem...), nil
+	})
+}
+
+// editFirstIsKey strips the name in [key, ...].
+func editFirstIsKey(s *Session, dst, raw []byte, _ *slot) ([]byte, error) {
+	return editElems(dst, raw, func(dst, elem []byte, i int) ([]byte, error) {
+		if i == 0 {
+			return s.appendBare(dst, elem)
+		}
+		return append(dst, elem...), nil
+	})
+}
+
+// editStreams strips the names in [[key, entries] ...], or in RESP3's map of key to entries.
+func editStreams(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
+	return editElems(dst, raw, func(dst, elem []byte, i int) ([]byte, error) {
+		switch {
+		case raw[0] == '*':
+			return editFirstIsKey(s, dst, elem, sl)
+		case i%2 == 0:
+			return s.appendBare(dst, elem)
+		}
+		return append(dst, elem...), nil
+	})
+}
+
+// editOKIsOne turns the reply of SET NX back into SETNX's.
+func editOKIsOne(_ *Session, dst, raw []byte, _ *slot) ([]byte, error) {
+	switch {
+	case isNull(raw):
+		return append(dst, ":0\r\n"...), nil
+	case bytes.Equal(raw, []byte("+OK\r\n")):
+		return append(dst, ":1\r\n"...), nil
+	}
+	return dst, errShape
+}
+
+// editElems copies an aggregate, each element through f.
+func editElems(dst, raw []byte, f func(dst, elem []byte, i int) ([]byte, error)) ([]byte, error) {
+	head, ok := header(raw)
+	if !ok {
+		return dst, errShape
+	}
+	dst = append(dst, head...)
+	i := 0
+	for elem := range elems(raw) {
+		var err error
+		if dst, err = f(dst, elem, i); err != nil {
+			return dst, err
+		}
+		i++
+	}
+	return dst, nil
+}
+
+// elems are the elements of an aggregate, as raw bytes.
+func elems(raw []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		c, ok := resp.Elements(raw)
+		for ok {
+			var elem []byte
+			if elem, ok = c.Next(); ok && !yield(elem) {
+				return
+			}
+		}
+	}
+}
+
+// header is the first line of an aggregate.
+func header(raw []byte) ([]byte, bool) {
+	kind, n, body, ok := resp.Split(raw)
+	switch {
+	case !ok || n < 0:
+		return nil, false
+	case kind == resp.Array || kind == resp.Map || kind == resp.Set || kind == resp.Push:
+		return raw[:len(raw)-len(body)], true
+	}
+	return nil, false
+}

@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"strconv"
+	"strings"
+
+	"sessiongate/command"
+	"sessiongate/policy"
+	"sessiongate/resp"
+)
+
+// Explanation is what would happen to a command, without any server.
+type Explanation struct {
+	Command string   `json:"command"`          // as the client sends it
+	Rule    string   `json:"rule,omitempty"`   // the rule of its first key
+	Verdict string   `json:"verdict"`          // forward, rewrite, refuse or local
+	Sent    []string `json:"sent,omitempty"`   // what goes upstream
+	Reason  string   `json:"reason,omitempty"` // the refusal's text
+}
+
+// String is the explanation as a transcript: the command after ">", what is sent after "=", a refusal after "!".
+func (e Explanation) String() string {
+	text := "> " + e.Command + "\n"
+	switch e.Verdict {
+	case "refuse":
+		return text + "! " + e.Reason + "\n"
+	case "local":
+		return text + "# answered by the proxy\n"
+	}
+	return text + "= " + strings.Join(e.Sent, " | ") + "\n"
+}
+
+// Explain decides one command by p, with the code that serves clients.
+func Explain(p *policy.Policy, args [][]byte) Explanation {
+	e := Explanation{Command: quoteArgs(args), Verdict: "forward"}
+	s := &Session{policy: p, proto: 2}
+	c := cmd{spec: command.Lookup(args), args: args}
+	if !p.Transparent() && !s.known(c) {
+		return e.refused(string(s.local))
+	}
+	if c.spec == nil {
+		e.Sent = []string{e.Command}
+		return e
+	}
+	s.req = policy.Request{Spec: c.spec, Args: args}
+	if c.spec.Names != nil {
+		names, ok := c.spec.Names(args, nil)
+		if !ok {
+			return e.refused("-" + errSyntax)
+		}
+		s.req.Names = names
+	}
+	p.Decide(&s.req, &s.plan)
+	switch {
+	case s.plan.Refusal != nil:
+		e.Rule = s.plan.Refusal.Rule
+		return e.refused(string(s.plan.Refusal.AppendRESP(nil)))
+	case c.spec.State == command.Local:
+		e.Verdict = "local"
+		return e
+	}
+	s.send(c)
+	e.Rule = p.RuleName(&s.req)
+	e.Sent = commandTexts(s.batch.Req)
+	if len(e.Sent) != 1 || e.Sent[0] != e.Command {
+		e.Verdict = "rewrite"
+	}
+	return e
+}
+
+func (e Explanation) refused(raw string) Explanation {
+	e.Verdict = "refuse"
+	e.Reason = strings.TrimRight(strings.TrimPrefix(raw, "-"), "\r\n")
+	return e
+}
+
+// commandTexts is what a client would type for each of the commands in b.
+func commandTexts(b []byte) (list []string) {
+	for len(b) > 0 {
+		n, err := resp.Len(b)
+		if err != nil || n == 0 {
+			break
+		}
+		var args [][]byte
+		for elem := range elems(b[:n]) {
+			text, _ := resp.Bulk(elem)
+			args = append(args, text)
+		}
+		if len(args) > 1 && string(args[0]) == "EVAL" {
+			args[1] = []byte("<guard>")
+		}
+		list = append(list, quoteArgs(args))
+		b = b[n:]
+	}
+	return list
+}
+
+// quoteArgs joins arguments as redis-cli would take them: quoted where they have to be.
+func quoteArgs(args [][]byte) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		words[i] = string(arg)
+		if len(arg) == 0 || strings.ContainsAny(words[i], " \"'\\|") || strconv.Quote(words[i]) != `"`+words[i]+`"` {
+			words[i] = strconv.Quote(words[i])
+		}
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"strconv"
+
+	"github.com/tidwall/redcon"
+
+	"sessiongate/command"
+	"sessiongate/policy"
+)
+
+// A guard is a check that must hold in the same step as the command, so both run as one script. KEYS are the names of
+// the command, ARGV is: the limit, what stands before and after the actual size in the refusal, then the command.
+// STRLEN of another type is an error, which is left to the command itself to report.
+var guards = [...]string{
+	policy.GuardAppend: `local n = redis.pcall('STRLEN', KEYS[1])
+if type(n) == 'number' and n + #ARGV[#ARGV] > tonumber(ARGV[1]) then
+  return redis.error_reply(ARGV[2] .. (n + #ARGV[#ARGV]) .. ARGV[3])
+end
+return redis.pcall(unpack(ARGV, 4))`,
+
+	policy.GuardKeys: `for _, key in ipairs(KEYS) do
+  local n = redis.pcall('STRLEN', key)
+  if type(n) == 'number' and n > tonumber(ARGV[1]) then return redis.error_reply(ARGV[2] .. n .. ARGV[3]) end
+end
+return redis.pcall(unpack(ARGV, 4))`,
+
+	policy.GuardAfter: `local old = redis.pcall('GET', KEYS[1])
+local reply = redis.pcall(unpack(ARGV, 4))
+local n = redis.pcall('STRLEN', KEYS[1])
+if type(n) == 'number' and n > tonumber(ARGV[1]) then
+  if old then redis.call('SET', KEYS[1], old, 'KEEPTTL') else redis.call('DEL', KEYS[1]) end
+  return redis.error_reply(ARGV[2] .. n .. ARGV[3])
+end
+return reply`,
+}
+
+// appendGuarded writes the command inside the script of its guard.
+func appendGuarded(dst []byte, args [][]byte, names []command.Ref, p *policy.Plan) []byte {
+	keys := 0
+	for _, name := range names {
+		if name.Kind <= command.Out {
+			keys++
+		}
+	}
+	dst = redcon.AppendArray(dst, 3+keys+3+len(args))
+	dst = redcon.AppendBulkString(dst, "EVAL")
+	dst = redcon.AppendBulkString(dst, guards[p.Guard.Kind])
+	dst = redcon.AppendBulkInt(dst, int64(keys))
+	for _, name := range names {
+		if name.Kind <= command.Out {
+			dst = appendName(dst, p.Prefix, args[name.Arg], name.Kind)
+		}
+	}
+	dst = redcon.AppendBulkInt(dst, p.Guard.Limit)
+	dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
+	dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
+	return appendArgs(dst, args, names, p.Prefix)
+}

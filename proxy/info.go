@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"time"
+
+	"sessiongate/command"
+	"sessiongate/resp"
+)
+
+// editInfo adds Sessiongate's own section to the upstream's INFO, when all sections or this one are asked for. Under a
+// namespace the keyspace section shows no database: its counts are everybody's.
+func editInfo(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
+	text, ok := resp.Bulk(raw)
+	if !ok {
+		return dst, errShape
+	}
+	info := bytes.Clone(text)
+	if len(s.policy.Prefix()) > 0 {
+		info = withoutDatabases(info)
+	}
+	if bytes.Contains(info, []byte("# Server")) || len(info) == 0 {
+		if len(info) > 0 {
+			info = append(info, "\r\n"...)
+		}
+		info = s.appendInfo(info)
+	}
+	return s.appendText(dst, info), nil
+}
+
+// withoutDatabases leaves out the lines db0:keys=...
+func withoutDatabases(info []byte) []byte {
+	var kept []byte
+	for line := range bytes.Lines(info) {
+		if !bytes.HasPrefix(line, []byte("db")) || !bytes.Contains(line, []byte(":keys=")) {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
+}
+
+func (s *Session) appendInfo(dst []byte) []byte {
+	srv := s.srv
+	srv.mu.Lock()
+	clients := len(srv.sessions)
+	srv.mu.Unlock()
+	tenant := ""
+	if s.tenant != nil {
+		tenant = s.tenant.Name
+	}
+	counts := &srv.Counts
+	return fmt.Appendf(dst, "# Sessiongate\r\nsessiongate_version:%s\r\nsessiongate_uptime_in_seconds:%d\r\nsessiongate_tenant:%s\r\n"+
+		"sessiongate_connected_clients:%d\r\nsessiongate_total_connections_received:%d\r\nsessiongate_rejected_connections:%d\r\n"+
+		"sessiongate_total_commands_processed:%d\r\nsessiongate_refused_commands:%d\r\nsessiongate_withheld_replies:%d\r\n",
+		srv.cfg.Version, int(time.Since(srv.started).Seconds()), tenant, clients, counts.Connections.Load(), counts.Rejected.Load(),
+		counts.Commands.Load(), counts.Refused.Load(), counts.Withheld.Load())
+}
+
+// editCommandTable narrows what the upstream says about its commands to those that the tenant may call. The reply is an
+// array of names (COMMAND LIST), of descriptions that begin with a name (COMMAND; COMMAND INFO, where null stands for what
+// is not there), or names and descriptions in turn (COMMAND DOCS: RESP3 has a map for that).
+func editCommandTable(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
+	if _, ok := header(raw); !ok { // a number or a text
+		return append(dst, raw...), nil
+	}
+	holes := sl.spec.Flags&command.Container == 0 // COMMAND INFO name ...: every name keeps its place
+	var kept [][]byte
+	var name []byte // not yet known whether a description follows
+	for elem := range elems(raw) {
+		_, described := header(elem)
+		switch {
+		case !described && name != nil && s.lets(name):
+			kept = append(kept, name)
+			name = elem
+		case !described && isNull(elem):
+			kept = append(kept, elem)
+		case !described:
+			name = elem
+		case name != nil && s.lets(name):
+			kept = append(kept, name, elem)
+			name = nil
+		case name != nil:
+			name = nil
+		case s.lets(elem):
+			kept = append(kept, elem)
+		case holes:
+			kept = append(kept, s.nullArray())
+		}
+	}
+	if name != nil && s.lets(name) {
+		kept = append(kept, name)
+	}
+	n := len(kept)
+	if raw[0] == resp.Map {
+		n /= 2
+	}
+	dst = append(dst, raw[0])
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	dst = append(dst, "\r\n"...)
+	for _, elem := range kept {
+		dst = append(dst, elem...)
+	}
+	return dst, nil
+}
+
+func (s *Session) nullArray() []byte {
+	if s.proto == 3 {
+		return []byte("_\r\n")
+	}
+	return []byte("*-1\r\n")
+}
+
+// lets reports whether the tenant may call the command that elem names or describes.
+func (s *Session) lets(elem []byte) bool {
+	text, ok := resp.Bulk(elem)
+	if !ok {
+		text = firstWord(elem)
+	}
+	spec := command.ByName(string(text))
+	return spec != nil && s.policy.Governs(spec)
+}

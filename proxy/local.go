@@ -1,0 +1,301 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/redcon"
+
+	"sessiongate/command"
+	"sessiongate/resp"
+)
+
+// handler answers a command here, or runs one that is more than one command upstream.
+type handler func(s *Session, ctx context.Context, c cmd)
+
+// local has the handlers of commands that concern the client's own connection, by row of the table.
+var local = handlers(map[string]handler{
+	"AUTH":            (*Session).auth,
+	"CLIENT GETNAME":  (*Session).clientGetName,
+	"CLIENT ID":       (*Session).clientID,
+	"CLIENT INFO":     (*Session).clientInfo,
+	"CLIENT KILL":     (*Session).clientKill,
+	"CLIENT LIST":     (*Session).clientList,
+	"CLIENT NO-EVICT": (*Session).clientOnOff,
+	"CLIENT NO-TOUCH": (*Session).clientOnOff,
+	"CLIENT REPLY":    (*Session).clientReply,
+	"CLIENT SETINFO":  (*Session).clientSetInfo,
+	"CLIENT SETNAME":  (*Session).clientSetName,
+	"ECHO":            (*Session).echo,
+	"HELLO":           (*Session).hello,
+	"PING":            (*Session).ping,
+	"QUIT":            (*Session).leave,
+	"RESET":           (*Session).reset,
+	"SELECT":          (*Session).selectDB,
+})
+
+// anytime are the local commands that Redis runs at once even inside MULTI, and lets subscribers in RESP2 send.
+var anytime = rows("QUIT", "RESET")
+
+// whileSubscribed are the other local commands that subscribers in RESP2 may send.
+var whileSubscribed = rows("PING")
+
+// changesReplies are local commands that change how replies come back.
+var changesReplies = rows("CLIENT REPLY")
+
+// monitors are the commands after which the upstream sends lines unasked.
+var monitors = rows("MONITOR")
+
+// subscriptions are the verbs of Pub/Sub: which of a client's sets they change, and whether they take from it.
+var subscriptions = map[string]subscriptionVerb{
+	"SUBSCRIBE": {set: "channels"}, "UNSUBSCRIBE": {set: "channels", off: true},
+	"PSUBSCRIBE": {set: "patterns"}, "PUNSUBSCRIBE": {set: "patterns", off: true},
+	"SSUBSCRIBE": {set: "shards"}, "SUNSUBSCRIBE": {set: "shards", off: true},
+}
+
+type subscriptionVerb struct {
+	set string
+	off bool
+}
+
+// handlers spreads a map by name over the rows of the table; a name without a row is a mistake of ours.
+func handlers(byName map[string]handler) []handler {
+	list := make([]handler, command.Len())
+	for name, h := range byName {
+		spec := command.ByName(name)
+		if spec == nil {
+			panic("no row for " + name)
+		}
+		list[spec.ID] = h
+	}
+	return list
+}
+
+func rows(names ...string) []bool {
+	list := make([]bool, command.Len())
+	for _, name := range names {
+		list[command.ByName(name).ID] = true
+	}
+	return list
+}
+
+// say answers the command at hand with an error.
+func (s *Session) say(errText string) { s.reply(redcon.AppendError(nil, errText)) }
+
+func (s *Session) ok() { s.reply(redcon.AppendOK(nil)) }
+
+// null answers with the null of the client's RESP version.
+func (s *Session) null() { s.reply(s.appendNull(nil)) }
+
+func (s *Session) appendNull(dst []byte) []byte {
+	if s.proto == 3 {
+		return append(dst, "_\r\n"...)
+	}
+	return redcon.AppendNull(dst)
+}
+
+func (s *Session) ping(_ context.Context, c cmd) {
+	switch {
+	case len(c.args) > 2:
+		s.reply(appendArity(nil, "ping"))
+	case s.proto == 2 && s.subscribed():
+		text := []byte{}
+		if len(c.args) == 2 {
+			text = c.args[1]
+		}
+		s.reply(redcon.AppendBulk(redcon.AppendBulkString(redcon.AppendArray(nil, 2), "pong"), text))
+	case len(c.args) == 2:
+		s.reply(redcon.AppendBulk(nil, c.args[1]))
+	default:
+		s.reply(redcon.AppendString(nil, "PONG"))
+	}
+}
+
+func (s *Session) echo(_ context.Context, c cmd) { s.reply(redcon.AppendBulk(nil, c.args[1])) }
+
+func (s *Session) leave(context.Context, cmd) {
+	s.ok()
+	s.quit = true
+}
+
+// reset puts the session back to how it began, as RESET does since Redis 6.2.
+func (s *Session) reset(context.Context, cmd) {
+	s.disown(false)
+	s.proto, s.db, s.link = 2, s.srv.pool.DB(), nil
+	s.mute = muting{}
+	s.reply(redcon.AppendString(nil, "RESET"))
+	s.rename(func(a *about) { a.name = "" })
+	s.login(s.srv.tenants.open)
+}
+
+// auth handles AUTH password and AUTH user password.
+func (s *Session) auth(_ context.Context, c cmd) {
+	if len(c.args) > 3 {
+		s.say(errSyntax)
+		return
+	}
+	user, password := []byte("default"), c.args[len(c.args)-1]
+	if len(c.args) == 3 {
+		user = c.args[1]
+	} else if !s.srv.tenants.needPassword() {
+		s.say(errNoPassword)
+		return
+	}
+	if !s.authenticate(user, password) {
+		s.say(errWrongPass)
+		return
+	}
+	s.ok()
+}
+
+// authenticate makes the session the tenant's that these credentials belong to. Without any credentials configured
+// the default user is whoever says so, as in a Redis without requirepass.
+func (s *Session) authenticate(user, password []byte) bool {
+	tenants := s.srv.tenants
+	t := tenants.find(user, password)
+	if t == nil && !tenants.needPassword() && string(user) == "default" {
+		t = tenants.open
+	}
+	if t == nil {
+		return false
+	}
+	s.login(t)
+	return true
+}
+
+// hello handles HELLO [version [AUTH user password] [SETNAME name]].
+func (s *Session) hello(_ context.Context, c cmd) {
+	proto := s.proto
+	args := c.args[1:]
+	if len(args) > 0 {
+		v, err := strconv.ParseInt(string(args[0]), 10, 64)
+		switch {
+		case err != nil:
+			s.say(errProtoNumber)
+			return
+		case v < 2 || v > 3:
+			s.say(errNoProto)
+			return
+		}
+		proto, args = int(v), args[1:]
+	}
+	var user, password, name []byte
+	for len(args) > 0 {
+		switch word := strings.ToUpper(string(args[0])); {
+		case word == "AUTH" && len(args) >= 3:
+			user, password, args = args[1], args[2], args[3:]
+		case word == "SETNAME" && len(args) >= 2:
+			name, args = args[1], args[2:]
+		default:
+			s.say("ERR Syntax error in HELLO option '" + string(cString(args[0], len(args[0]))) + "'")
+			return
+		}
+	}
+	switch {
+	case name != nil && !printable(name):
+		s.say(errClientName)
+		return
+	case user != nil && !s.authenticate(user, password):
+		s.say(errWrongPass)
+		return
+	case s.tenant == nil:
+		s.say(errHelloAuth)
+		return
+	}
+	if name != nil {
+		s.rename(func(a *about) { a.name = string(name) })
+	}
+	s.speak(proto)
+	s.reply(s.appendHello(nil))
+}
+
+// speak changes the RESP version. State on a connection of its own does not survive that: Redis keeps it, but no driver
+// switches in the middle.
+func (s *Session) speak(proto int) {
+	if proto == s.proto {
+		return
+	}
+	s.disown(false)
+	s.proto, s.link = proto, nil
+	s.describe()
+}
+
+func (s *Session) appendHello(dst []byte) []byte {
+	dst = resp.AppendMapHeader(dst, s.proto, 7)
+	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "server"), "redis")
+	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "version"), s.srv.pool.Version())
+	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "proto"), int64(s.proto))
+	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "id"), s.id)
+	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "mode"), "standalone")
+	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "role"), "master")
+	return redcon.AppendArray(redcon.AppendBulkString(dst, "modules"), 0)
+}
+
+// selectDB has the upstream say whether the database exists, on a shared link: SELECT there and back in one batch, which
+// nothing can come between. Then the session moves to a link of that database.
+func (s *Session) selectDB(ctx context.Context, c cmd) {
+	db, err := strconv.Atoi(string(c.args[1]))
+	if err == nil && db == s.db {
+		s.ok()
+		return
+	}
+	s.begin()
+	s.batch.Req = redcon.AppendArray(s.batch.Req, 2)
+	s.batch.Req = redcon.AppendBulkString(s.batch.Req, "SELECT")
+	s.batch.Req = redcon.AppendBulk(s.batch.Req, c.args[1])
+	s.batch.Req = appendSelect(s.batch.Req, s.db)
+	s.batch.Count = 2
+	if err := s.link.Do(ctx, &s.batch); err != nil {
+		s.unavailable(err)
+		return
+	}
+	raw := s.batch.Replies[0].Raw
+	s.reply(raw)
+	if err == nil && !isError(raw) {
+		s.disown(true)
+		s.db, s.link = db, nil
+		s.describe()
+	}
+}
+
+// clientOnOff answers settings that concern a server's treatment of a connection, which a client of a proxy shares.
+func (s *Session) clientOnOff(_ context.Context, c cmd) {
+	if arg := string(bytes.ToUpper(c.args[2])); arg != "ON" && arg != "OFF" {
+		s.say(errSyntax)
+		return
+	}
+	s.ok()
+}
+
+// muting is CLIENT REPLY: which replies the client does not want.
+type muting struct {
+	off  bool
+	skip int // replies to leave out; the command that asks for it counts
+}
+
+// next reports whether the reply of the next command is left out.
+func (m *muting) next() bool {
+	if m.skip > 0 {
+		m.skip--
+		return true
+	}
+	return m.off
+}
+
+func (s *Session) clientReply(_ context.Context, c cmd) {
+	switch string(bytes.ToUpper(c.args[2])) {
+	case "ON":
+		s.mute = muting{}
+		s.ok()
+	case "OFF":
+		s.mute = muting{off: true}
+	case "SKIP":
+		if !s.mute.off {
+			s.mute.skip = 1
+		}
+	default:
+		s.say(errSyntax)
+	}
+}

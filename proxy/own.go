@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sessiongate/upstream"
+)
+
+// own is an upstream connection that serves one client alone, because the client has state on it: a transaction that
+// did not arrive whole, watched keys, subscriptions, a blocking command, tracking. It stands in for the shared link,
+// so that the straight line stays the same. The session owns it.
+type own struct {
+	conn    *upstream.Conn
+	pump    *pump // set while the upstream may speak unasked
+	timeout time.Duration
+	replies []byte // backs the batch's replies while there is no pump
+
+	watching bool   // between WATCH and EXEC or UNWATCH
+	pinned   bool   // MONITOR, CLIENT TRACKING: until the client leaves or says RESET
+	stained  bool   // something on it can't be undone: it is not given to another client
+	topics   topics // what the client has subscribed to
+}
+
+// idle reports whether the client has no state left on the connection.
+func (o *own) idle() bool { return !o.watching && !o.pinned && o.topics.none() }
+
+// Do sends a batch and waits for its replies. After an error the connection is of no use any more.
+func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
+	if o.pump != nil {
+		return o.pump.do(ctx, b, o.timeout)
+	}
+	if err := o.conn.Write(ctx, b.Req); err != nil {
+		return err
+	}
+	_ = o.conn.SetReadDeadline(time.Now().Add(o.timeout))
+	o.replies = o.replies[:0]
+	ends := make([]int, 0, b.Count)
+	over := make([]int64, b.Count)
+	for i := range b.Count {
+		var limit int64
+		if i < len(b.Limits) {
+			limit = b.Limits[i]
+		}
+		var err error
+		if o.replies, over[i], err = o.conn.ReadReplyWithin(o.replies, limit); err != nil {
+			return err
+		}
+		ends = append(ends, len(o.replies))
+	}
+	b.Replies = b.Replies[:0]
+	start := 0
+	for i, end := range ends {
+		b.Replies = append(b.Replies, upstream.Reply{Raw: o.replies[start:end:end], Over: over[i]})
+		start = end
+	}
+	return nil
+}
+
+// Close ends the connection and whatever the client had on it.
+func (o *own) Close() error { return o.conn.Close() }
+
+// owned returns the session's own connection, which it takes if it has none. Its state there starts empty.
+func (s *Session) owned(ctx context.Context) (*own, error) {
+	if s.own != nil {
+		return s.own, nil
+	}
+	conn, err := s.srv.pool.Dedicated(ctx, s.proto, s.db)
+	if err != nil {
+		return nil, err
+	}
+	s.own = &own{conn: conn, timeout: s.srv.pool.ReadTimeout()}
+	s.link = s.own
+	return s.own, nil
+}
+
+// pumped returns the session's own connection with a pump on it.
+func (s *Session) pumped(ctx context.Context) (*own, error) {
+	o, err := s.owned(ctx)
+	if err == nil && o.pump == nil {
+		o.pump = startPump(o.conn, s.conn, s.proto, s.push)
+		s.describe()
+	}
+	return o, err
+}
+
+// disown goes back to the shared link. The connection is given to the next client if it is clean, else closed.
+func (s *Session) disown(clean bool) {
+	o := s.own
+	if o == nil {
+		return
+	}
+	s.own = nil
+	s.link = nil
+	clean = clean && !o.stained && !s.tx.open && o.idle()
+	s.tx.open = false
+	if o.pump != nil {
+		clean = o.pump.stop(clean) && clean
+	}
+	if clean {
+		o.conn.Release()
+	} else {
+		_ = o.conn.Close()
+	}
+	if !s.quit {
+		s.describe()
+	}
+}
+
+// push is called for what the upstream says unasked; it returns what the client gets to see.
+func (s *Session) push(dst, raw []byte) []byte { return append(dst, raw...) }
+
+// settle gives the own connection back when the client has nothing left on it.
+func (s *Session) settle() {
+	if s.own != nil && !s.tx.open && s.own.idle() {
+		s.disown(true)
+	}
+}
+
+var errLeft = errors.New("client left")

@@ -1,0 +1,274 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"sessiongate/resp"
+	"sessiongate/upstream"
+)
+
+// pump reads a client's own upstream connection while the upstream may speak unasked: Pub/Sub messages, MONITOR lines,
+// invalidations. Such pushes go to the client at once. Replies go to the batch that waits for them, and pushes
+// that come between them keep their place: a reply must not overtake the invalidation of what it holds.
+type pump struct {
+	conn   *upstream.Conn
+	client net.Conn
+	proto  int
+	show   func(dst, raw []byte) []byte // what the client sees of a push
+	done   chan struct{}                // capacity 1: the batch has its replies, or never will
+	ended  chan struct{}                // closed when the pump's goroutine is gone
+
+	mu      sync.Mutex // held while writing to the client, which is what it orders
+	busy    bool       // a batch is under way, or its replies have not been written
+	want    int        // replies the batch still waits for
+	either  bool       // the batch is a subscription: one error answers all of it
+	wake    bool       // interrupt the client's read when the batch is done: somebody waits there
+	limits  []int64
+	frames  []byte
+	replies []span
+	pushes  []span
+	err     error
+	stopped bool
+	out     []byte
+
+	messages bool // RESP2: the client is subscribed, so arrays may be messages
+	lines    bool // MONITOR
+}
+
+// span is one value in pump.frames.
+type span struct {
+	start, end int
+	before     int // for a push: how many replies came before it
+	over       int64
+}
+
+func startPump(conn *upstream.Conn, client net.Conn, proto int, show func(dst, raw []byte) []byte) *pump {
+	p := &pump{conn: conn, client: client, proto: proto, show: show, done: make(chan struct{}, 1), ended: make(chan struct{})}
+	_ = conn.SetReadDeadline(time.Time{})
+	go p.run()
+	return p
+}
+
+// run is the pump's goroutine. It ends when the connection does, or when stop interrupts it.
+func (p *pump) run() {
+	defer close(p.ended)
+	var buf []byte
+	for {
+		var err error
+		var over int64
+		buf, over, err = p.conn.ReadReplyWithin(buf[:0], p.limit())
+		p.mu.Lock()
+		if err != nil {
+			p.fail(err)
+			p.mu.Unlock()
+			return
+		}
+		p.take(buf, over)
+		p.mu.Unlock()
+		if cap(buf) > keepBuffer {
+			buf = nil
+		}
+	}
+}
+
+// limit is the limit of the reply that is expected next.
+func (p *pump) limit() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := len(p.replies); p.want > 0 && i < len(p.limits) {
+		return p.limits[i]
+	}
+	return 0
+}
+
+// take puts one value where it belongs.
+func (p *pump) take(raw []byte, over int64) {
+	if over == 0 && p.isPush(raw) {
+		if !p.busy {
+			p.out = p.show(p.out[:0], raw)
+			_, _ = p.client.Write(p.out) // if the client is gone, its session notices
+			return
+		}
+		start := len(p.frames)
+		p.frames = p.show(p.frames, raw)
+		p.pushes = append(p.pushes, span{start: start, end: len(p.frames), before: len(p.replies)})
+		return
+	}
+	start := len(p.frames)
+	p.frames = append(p.frames, raw...)
+	p.replies = append(p.replies, span{start: start, end: len(p.frames), over: over})
+	if p.want--; p.want <= 0 || p.either && len(raw) > 0 && raw[0] == '-' {
+		p.finish()
+	}
+}
+
+// fail ends the pump: the batch under way gets err, and a client that waits for pushes is told by the end of its connection.
+func (p *pump) fail(err error) {
+	p.err = err
+	if p.busy {
+		p.finish()
+	}
+	if !p.stopped {
+		_ = p.client.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (p *pump) finish() {
+	select {
+	case p.done <- struct{}{}:
+	default:
+	}
+	if p.wake {
+		_ = p.client.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// broken reports why the upstream connection ended, nil if it hasn't.
+func (p *pump) broken() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// send starts a batch: from now on pushes keep their place among its replies until writeReplies.
+func (p *pump) send(ctx context.Context, b *upstream.Batch, either, wake bool) error {
+	p.mu.Lock()
+	select { // left over from a batch that was given up
+	case <-p.done:
+	default:
+	}
+	p.busy, p.want, p.either, p.wake = true, b.Count, either, wake
+	kept := 0
+	for _, each := range p.pushes { // came after the last batch and have not been shown
+		kept += copy(p.frames[kept:], p.frames[each.start:each.end])
+	}
+	p.frames, p.replies, p.pushes, p.limits = p.frames[:kept], p.replies[:0], p.pushes[:0], b.Limits
+	if kept > 0 {
+		p.pushes = append(p.pushes, span{end: kept})
+	}
+	err := p.err
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return p.conn.Write(ctx, b.Req)
+}
+
+// receive hands the replies that have come to the batch. They are valid until the next send.
+func (p *pump) receive(b *upstream.Batch) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return p.err
+	}
+	p.wake = false
+	b.Replies = b.Replies[:0]
+	for _, r := range p.replies {
+		b.Replies = append(b.Replies, upstream.Reply{Raw: p.frames[r.start:r.end:r.end], Over: r.over})
+	}
+	for len(b.Replies) < b.Count { // one error answered several
+		b.Replies = append(b.Replies, upstream.Reply{})
+	}
+	return nil
+}
+
+// expect tells the pump what kinds of pushes RESP2 can't mark may come from now on.
+func (p *pump) expect(messages, lines bool) {
+	p.mu.Lock()
+	p.messages, p.lines = p.messages || messages, p.lines || lines
+	p.mu.Unlock()
+}
+
+func (p *pump) do(ctx context.Context, b *upstream.Batch, timeout time.Duration) error {
+	if err := p.send(ctx, b, false, false); err != nil {
+		return err
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return errNoReply
+	}
+	return p.receive(b)
+}
+
+// appendPushes appends the pushes that came before reply i of the batch at hand and have not been shown yet.
+func (p *pump) appendPushes(dst []byte, i int) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.pushes) > 0 && p.pushes[0].before <= i {
+		dst = append(dst, p.frames[p.pushes[0].start:p.pushes[0].end]...)
+		p.pushes = p.pushes[1:]
+	}
+	return dst
+}
+
+// writeReplies writes the edited replies and then what came after them. From now on pushes go straight to the client.
+func (p *pump) writeReplies(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, err := p.client.Write(b)
+	for _, each := range p.pushes {
+		if err == nil {
+			_, err = p.client.Write(p.frames[each.start:each.end])
+		}
+	}
+	p.pushes = p.pushes[:0]
+	p.busy = false
+	return n, err
+}
+
+// stop ends the pump's goroutine; with keep it leaves the connection as it is and reports whether it is clean.
+func (p *pump) stop(keep bool) bool {
+	p.mu.Lock()
+	p.stopped = true
+	clean := p.err == nil && p.want <= 0
+	p.mu.Unlock()
+	if keep && clean {
+		_ = p.conn.SetReadDeadline(time.Unix(1, 0))
+	} else {
+		_ = p.conn.Close()
+	}
+	<-p.ended
+	_ = p.conn.SetReadDeadline(time.Time{})
+	return clean
+}
+
+// isPush tells a push from a reply. RESP3 marks pushes, except that the confirmations of SUBSCRIBE, which are pushes too,
+// are what answers that command. RESP2 has messages as arrays, which no other reply resembles while a client is subscribed;
+// MONITOR has lines that begin with a time.
+func (p *pump) isPush(raw []byte) bool {
+	switch {
+	case len(raw) < 4:
+		return false
+	case raw[0] == '+' && p.lines:
+		return raw[1] >= '0' && raw[1] <= '9'
+	case raw[0] == '>':
+		return !isConfirmation(raw)
+	case raw[0] == '*' && p.messages && p.proto == 2:
+		kind := firstWord(raw)
+		return bytes.HasSuffix(kind, []byte("message")) && len(kind) <= len("pmessage")
+	}
+	return false
+}
+
+// isConfirmation reports whether raw is what SUBSCRIBE and its like are answered with.
+func isConfirmation(raw []byte) bool {
+	return bytes.HasSuffix(firstWord(raw), []byte("subscribe"))
+}
+
+// firstWord is the text of an aggregate's first element.
+func firstWord(raw []byte) []byte {
+	for elem := range elems(raw) {
+		text, _ := resp.Bulk(elem)
+		return text
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/tidwall/redcon"
+
+	"sessiongate/command"
+	"sessiongate/policy"
+)
+
+// slot is the place of one command's reply in a batch.
+type slot struct {
+	spec    *command.Spec
+	edit    command.Reply
+	first   int    // index of the command's first reply in the batch
+	wrapped int    // replies that belong to it when it travels in a MULTI of ours; 0: it doesn't
+	rule    string // the size rule that set a limit for the reply
+	limit   int64
+	mute    bool // CLIENT REPLY: the client doesn't want it
+	many    int  // replies that all go to the client: the confirmations of SUBSCRIBE
+	exec    bool // EXEC's: its array holds the replies of tx.queue[start:end]
+	text    bool // answered here, by local[start:end]
+	start   int
+	end     int
+}
+
+// pass forwards the command as it is.
+func (s *Session) pass(c cmd) {
+	sl := slot{spec: c.spec, first: s.batch.Count, mute: s.mute.next()}
+	if c.spec != nil && c.spec.Reply == command.ServerInfo {
+		sl.edit = command.ServerInfo
+	}
+	s.slots = append(s.slots, sl)
+	s.appendRaw(c)
+}
+
+// appendRaw adds the client's own bytes to the batch; one reply will come.
+func (s *Session) appendRaw(c cmd) {
+	if c.raw != nil {
+		s.batch.Req = append(s.batch.Req, c.raw...)
+	} else {
+		s.batch.Req = redcon.AppendArray(s.batch.Req, len(c.args))
+		for _, arg := range c.args {
+			s.batch.Req = redcon.AppendBulk(s.batch.Req, arg)
+		}
+	}
+	s.batch.Count++
+}
+
+// send adds the command to the batch as its plan wants it, and its slot. Commands that follow it travel in a MULTI of
+// ours, or, within the client's own, are queued behind it.
+func (s *Session) send(c cmd) {
+	p := &s.plan
+	wrap := len(p.Bounds) > 0 && !s.tx.open
+	if wrap {
+		s.batch.Req = append(s.batch.Req, "*1\r\n$5\r\nMULTI\r\n"...)
+		s.batch.Count++
+	}
+	sl := slot{spec: c.spec, edit: p.Edit, first: s.batch.Count, rule: p.SizeRule, limit: p.Limit, mute: s.mute.next()}
+	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard {
+		s.appendRaw(c)
+	} else {
+		s.batch.Req = appendPlanned(s.batch.Req, &s.req, p)
+		s.batch.Count++
+	}
+	n := 0
+	if len(p.Bounds) > 0 {
+		s.batch.Req, n = appendBounds(s.batch.Req, &s.req, p)
+		s.batch.Count += n
+	}
+	switch {
+	case wrap:
+		s.batch.Req = append(s.batch.Req, "*1\r\n$4\r\nEXEC\r\n"...)
+		s.batch.Count++
+		sl.first, sl.wrapped = sl.first-1, n+3
+	case s.tx.open && c.spec.State == command.End:
+		sl.exec, sl.start, sl.end = true, s.tx.start, len(s.tx.queue)
+	case s.tx.open:
+		s.tx.queue = append(s.tx.queue, queued{slot: sl, extra: n})
+		sl.edit, sl.limit = command.Opaque, 0
+	}
+	if sl.limit > 0 {
+		s.limitLast(sl.limit)
+	}
+	s.slots = append(s.slots, sl)
+}
+
+// limitLast limits the bulk strings of the last reply of the batch so far.
+func (s *Session) limitLast(limit int64) {
+	for len(s.batch.Limits) < s.batch.Count-1 {
+		s.batch.Limits = append(s.batch.Limits, 0)
+	}
+	s.batch.Limits = append(s.batch.Limits, limit)
+}
+
+// appendPlanned writes the command that a plan makes of a request.
+func appendPlanned(dst []byte, r *policy.Request, p *policy.Plan) []byte {
+	args, names := r.Args, r.Names
+	if p.Args != nil {
+		args, names = p.Args, p.Names
+	}
+	if !slices.IsSortedFunc(names, byArg) {
+		slices.SortFunc(names, byArg)
+	}
+	if p.Guard.Kind != policy.NoGuard {
+		return appendGuarded(dst, args, names, p)
+	}
+	extra := 0
+	noMatch := len(p.Prefix) > 0 && r.Spec.Reply == command.CursorKeys && len(names) == 0
+	if noMatch {
+		extra = 2
+	}
+	dst = redcon.AppendArray(dst, len(args)+extra)
+	dst = appendArgs(dst, args, names, p.Prefix)
+	if noMatch { // a walk over the keyspace sees the tenant's part only
+		dst = redcon.AppendBulkString(dst, "MATCH")
+		dst = appendName(dst, p.Prefix, []byte("*"), command.Glob)
+	}
+	return dst
+}
+
+func byArg(a, b command.Ref) int { return a.Arg - b.Arg }
+
+// appendArgs writes arguments, putting the prefix before each of the names, which are in the order of arguments.
+func appendArgs(dst []byte, args [][]byte, names []command.Ref, prefix []byte) []byte {
+	for i, arg := range args {
+		if len(names) > 0 && names[0].Arg == i {
+			dst = appendName(dst, prefix, arg, names[0].Kind)
+			for len(names) > 0 && names[0].Arg == i {
+				names = names[1:]
+			}
+			continue
+		}
+		dst = redcon.AppendBulk(dst, arg)
+	}
+	return dst
+}
+
+// appendName writes one name under the prefix; before a pattern the prefix stands escaped, so that it is taken literally.
+func appendName(dst, prefix, name []byte, kind command.Kind) []byte {
+	length := len(prefix) + len(name)
+	escape := kind == command.Glob || kind == command.ChannelGlob
+	if escape {
+		for _, c := range prefix {
+			if isGlob(c) {
+				length++
+			}
+		}
+	}
+	dst = append(dst, '$')
+	dst = strconv.AppendInt(dst, int64(length), 10)
+	dst = append(dst, "\r\n"...)
+	if escape {
+		dst = appendEscaped(dst, prefix)
+	} else {
+		dst = append(dst, prefix...)
+	}
+	dst = append(dst, name...)
+	return append(dst, "\r\n"...)
+}
+
+func appendEscaped(dst, prefix []byte) []byte {
+	for _, c := range prefix {
+		if isGlob(c) {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+func isGlob(c byte) bool {
+	return c == '*' || c == '?' || c == '[' || c == ']' || c == '\\' || c == '^'
+}
+
+// appendBounds writes the EXPIRE commands that follow a write and returns how many commands that were.
+func appendBounds(dst []byte, r *policy.Request, p *policy.Plan) ([]byte, int) {
+	args := r.Args
+	if p.Args != nil {
+		args = p.Args
+	}
+	n := 0
+	for i := range p.Bounds {
+		b := &p.Bounds[i]
+		if b.Elsewhere {
+			dst, n = appendSelect(dst, b.DB), n+1
+		}
+		for _, step := range [...]struct {
+			ms   int64
+			flag string
+		}{{b.Default, "NX"}, {b.Max, "LT"}, {b.Min, "GT"}} {
+			if step.ms > 0 {
+				dst, n = appendExpire(dst, p.Prefix, args[b.Arg], step.ms, step.flag), n+1
+			}
+		}
+		if b.Elsewhere {
+			dst, n = appendSelect(dst, r.DB), n+1
+		}
+	}
+	return dst, n
+}
+
+func appendSelect(dst []byte, db int) []byte {
+	dst = append(dst, "*2\r\n$6\r\nSELECT\r\n"...)
+	return redcon.AppendBulkInt(dst, int64(db))
+}
+
+// appendExpire writes EXPIRE in seconds, or PEXPIRE when ms isn't whole seconds.
+func appendExpire(dst, prefix, key []byte, ms int64, flag string) []byte {
+	if ms%1000 == 0 {
+		dst = append(dst, "*4\r\n$6\r\nEXPIRE\r\n"...)
+		ms /= 1000
+	} else {
+		dst = append(dst, "*4\r\n$7\r\nPEXPIRE\r\n"...)
+	}
+	dst = appendName(dst, prefix, key, command.Out)
+	dst = redcon.AppendBulkInt(dst, ms)
+	return redcon.AppendBulkString(dst, flag)
+}

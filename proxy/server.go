@@ -1,0 +1,256 @@
+// Package proxy is the client side: listeners, sessions, local answers, rewriting, reply editing.
+//
+// The straight line of one command:
+//
+//	1 accept   server.go           Server.accept     a goroutine and a Session per client
+//	2 read     reader.go           reader.fill       every whole command that has arrived
+//	3 look up  command/table.go    command.Lookup    its row; none: refused under rules
+//	4 decide   policy/policy.go    Policy.Decide     a Plan, plain data, no I/O
+//	5 rewrite  send.go             Session.send      arguments and Plan to bytes for Redis
+//	6 forward  upstream/shared.go  Link.Do           one write, replies in order
+//	7 edit     edit.go             Session.edit      raw reply to reply for the client
+//	8 write    session.go          Session.flush     one write
+//
+// A rule is not known here: policy decides, this package carries out. One goroutine serves a client from its first
+// byte to its last; a second one exists only while the upstream speaks unasked (own.go).
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sessiongate/upstream"
+)
+
+// Config holds the limits of the client side. See Defaults for the values used when nothing is configured.
+type Config struct {
+	Clients    int           // connected clients at most
+	AcceptRate int           // new connections per second at most; 0: any number
+	Limits     Limits        // of one command, once the client is authenticated
+	Idle       time.Duration // a client that says nothing for so long is closed; 0: never
+	Login      time.Duration // a client that has to AUTH and hasn't for so long is closed
+	Write      time.Duration // a client that doesn't take its replies for so long is closed
+	KeepAlive  time.Duration // between TCP keep-alive probes
+	Drain      time.Duration // how long what is in flight may take at the end
+	Version    string        // of Sessiongate, for INFO
+}
+
+// Defaults are Redis's own limits where Redis has them.
+func Defaults() Config {
+	return Config{
+		Clients:   10000,
+		Limits:    Limits{Args: 1 << 20, Bulk: 512 << 20, Request: 1 << 30},
+		Login:     time.Minute,
+		Write:     time.Minute,
+		KeepAlive: 300 * time.Second,
+		Drain:     30 * time.Second,
+	}
+}
+
+// Server accepts clients and owns their sessions.
+type Server struct {
+	cfg     Config
+	pool    *upstream.Pool
+	tenants *tenants
+	log     *zap.Logger
+	refused refusalLog
+	started time.Time
+
+	lastID   atomic.Int64
+	Counts   Counts
+	clock    atomic.Int64 // Unix seconds, to the second: cheaper than asking each time
+	draining atomic.Bool
+
+	mu       sync.Mutex // guards sessions, nothing else
+	sessions map[int64]*Session
+	wg       sync.WaitGroup // one for each session and each accept loop
+}
+
+// Counts are running totals since the start, for INFO and metrics.
+type Counts struct {
+	Connections, Rejected, Commands, Refused, Withheld, Panics atomic.Int64
+}
+
+// New returns a Server that forwards to pool under the tenants' rules. It serves nothing until Serve.
+func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Server {
+	s := &Server{
+		cfg:      cfg,
+		pool:     pool,
+		tenants:  newTenants(list),
+		log:      log,
+		refused:  refusalLog{log: log},
+		started:  time.Now(),
+		sessions: map[int64]*Session{},
+	}
+	s.clock.Store(s.started.Unix())
+	return s
+}
+
+// Serve accepts clients on the listeners, which it owns from now on, until ctx is cancelled; then it lets every session
+// finish what it has read, for at most cfg.Drain, and returns when the last one is gone.
+func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
+	sweep, stopSweep := context.WithCancel(context.Background())
+	defer stopSweep()
+	go s.sweep(sweep)
+	hard, cut := context.WithCancel(context.Background())
+	defer cut()
+
+	failed := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		s.wg.Add(1)
+		go func() { defer s.wg.Done(); failed <- s.accept(hard, ln) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.draining.Store(true)
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+	s.each(func(c *Session) { c.interrupt() })
+	s.wait(cut)
+	return err
+}
+
+// wait returns when every session is gone; after cfg.Drain it cuts those that are left.
+func (s *Server) wait(cut context.CancelFunc) {
+	gone := make(chan struct{})
+	go func() { s.wg.Wait(); close(gone) }()
+	timer := time.NewTimer(s.cfg.Drain)
+	defer timer.Stop()
+	select {
+	case <-gone:
+		return
+	case <-timer.C:
+		s.log.Warn("drain time is over, closing clients", zap.Duration("drain", s.cfg.Drain))
+		cut()
+		s.each(func(c *Session) { _ = c.conn.Close() })
+		<-gone
+	}
+}
+
+// accept hands each new client to a goroutine of its own. A failure such as "too many open files" waits a little and
+// longer each time, as net/http does; it never spins and never gives up while the listener is open.
+func (s *Server) accept(ctx context.Context, ln net.Listener) error {
+	var pause time.Duration
+	limit := newBucket(s.cfg.AcceptRate)
+	for {
+		limit.wait(ctx)
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.admit(ctx, conn)
+			continue
+		case s.draining.Load() || errors.Is(err, net.ErrClosed):
+			return nil
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.log.Warn("accept failed", zap.Error(err), zap.Duration("retry_in", pause))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// admit starts a session for conn, or tells the client in Redis's words that there is no room.
+func (s *Server) admit(ctx context.Context, conn net.Conn) {
+	s.Counts.Connections.Add(1)
+	if tcp, ok := conn.(*net.TCPConn); ok && s.cfg.KeepAlive > 0 {
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: s.cfg.KeepAlive, Interval: s.cfg.KeepAlive / 3})
+	}
+	c := newSession(s, conn, s.lastID.Add(1))
+	s.mu.Lock()
+	room := len(s.sessions) < s.cfg.Clients
+	if room {
+		s.sessions[c.id] = c
+	}
+	s.mu.Unlock()
+	if !room {
+		s.Counts.Rejected.Add(1)
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = conn.Write([]byte(errMaxClients))
+		_ = conn.Close()
+		return
+	}
+	s.wg.Add(1)
+	go c.run(ctx)
+}
+
+// leave forgets a session. The session's own goroutine calls it last.
+func (s *Server) leave(c *Session) {
+	s.mu.Lock()
+	delete(s.sessions, c.id)
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+// each calls f for every session of the moment, without holding the lock.
+func (s *Server) each(f func(*Session)) {
+	s.mu.Lock()
+	all := make([]*Session, 0, len(s.sessions))
+	for _, c := range s.sessions {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	for _, c := range all {
+		f(c)
+	}
+}
+
+// sweep looks after timeouts once a second, so that no command has to set a deadline.
+func (s *Server) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.clock.Store(now.Unix())
+			s.each((*Session).checkTimeouts)
+		}
+	}
+}
+
+// bucket is a token bucket that makes its caller wait: new clients queue in the kernel's backlog meanwhile.
+type bucket struct {
+	gap  time.Duration // between two tokens; 0: no limit
+	next time.Time     // when the next token is there
+}
+
+func newBucket(perSecond int) *bucket {
+	if perSecond <= 0 {
+		return &bucket{}
+	}
+	return &bucket{gap: time.Second / time.Duration(perSecond)}
+}
+
+// wait returns when a token is there. Up to a second's worth of unused tokens is kept, so that a burst passes.
+func (b *bucket) wait(ctx context.Context) {
+	if b.gap == 0 {
+		return
+	}
+	now := time.Now()
+	if oldest := now.Add(-time.Second); b.next.Before(oldest) {
+		b.next = oldest
+	}
+	pause := b.next.Sub(now)
+	b.next = b.next.Add(b.gap)
+	if pause > 0 {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}

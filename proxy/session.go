@@ -1,0 +1,381 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidwall/redcon"
+	"go.uber.org/zap"
+
+	"sessiongate/command"
+	"sessiongate/policy"
+	"sessiongate/upstream"
+)
+
+const (
+	// maxBatch is how many bytes of requests are gathered before they are forwarded.
+	maxBatch = 1 << 20
+	// keepBuffer is the largest buffer a session keeps for its next batch.
+	keepBuffer = 64 << 10
+)
+
+// Session is one connected client. Its goroutine owns everything here but the fields marked shared.
+type Session struct {
+	srv  *Server
+	conn net.Conn
+	in   *reader
+	id   int64
+
+	tenant *Tenant       // nil until the client has authenticated
+	proto  int           // RESP version, 2 or 3
+	db     int           // selected database
+	link   upstream.Link // where the batch goes: a shared link, or own
+	own    *own          // upstream connection of this client alone, nil if it needs none
+
+	policy *policy.Policy // of the batch at hand
+	batch  upstream.Batch
+	slots  []slot // one per command of the batch
+	local  []byte // texts of the slots that are answered here
+	out    []byte // replies not yet written
+	req    policy.Request
+	plan   policy.Plan
+	tx     transaction
+	mute   muting
+	quit   bool // leave after the next flush
+
+	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
+	active  atomic.Int64          // shared: when the last batch was read, Unix seconds
+	writing atomic.Int64          // shared: since when a write is under way, Unix seconds; 0: none is
+	killed  atomic.Bool           // shared: another client or the end of the server asks it to leave
+	rested  bool                  // buffers were given back since the last command
+}
+
+func newSession(srv *Server, conn net.Conn, id int64) *Session {
+	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.pool.DB()}
+	s.in = newReader(conn, srv.cfg.Limits)
+	s.active.Store(srv.clock.Load())
+	s.about.Store(&about{since: time.Now()})
+	s.login(srv.tenants.open)
+	return s
+}
+
+// login makes t the session's tenant; nil: the client has to authenticate first.
+func (s *Session) login(t *Tenant) {
+	if s.tenant != nil && s.tenant != t {
+		s.disown(false) // what it has upstream belongs to the tenant it leaves
+	}
+	s.tenant = t
+	s.in.authed(t != nil)
+	s.describe()
+}
+
+// run serves the client and cleans up after it. A panic costs this client its connection and nobody else anything.
+func (s *Session) run(ctx context.Context) {
+	defer s.srv.leave(s)
+	defer func() { _ = s.conn.Close() }()
+	defer func() { s.disown(false) }()
+	defer func() {
+		if p := recover(); p != nil {
+			s.srv.Counts.Panics.Add(1)
+			s.srv.log.Error("session ended by a panic", zap.Int64("client", s.id), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
+	if err := s.serve(ctx); err != nil {
+		s.srv.log.Debug("client left", zap.Int64("client", s.id), zap.Error(err))
+	}
+}
+
+// serve carries commands from the client to Redis and replies back, until the client leaves.
+func (s *Session) serve(ctx context.Context) error {
+	for !s.quit {
+		if err := s.fill(); err != nil {
+			return err
+		}
+		for more := true; more; {
+			s.begin()
+			aside := s.decideAll() // every command that has arrived into a slot, up to one that leaves the line
+			s.forward(ctx)
+			s.edit()
+			more = s.aside(ctx, aside)
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill blocks until a whole command has arrived. It is interrupted when the session should rest or leave.
+func (s *Session) fill() error {
+	for {
+		err := s.in.fill()
+		var late net.Error
+		var broken protocolError
+		switch {
+		case err == nil:
+			s.active.Store(s.srv.clock.Load())
+			s.rested = false
+			return nil
+		case errors.As(err, &broken):
+			s.out = redcon.AppendError(s.out, "ERR Protocol error: "+string(broken))
+			s.quit = true
+			return errors.Join(err, s.flush())
+		case !errors.As(err, &late) || !late.Timeout():
+			return err
+		case s.killed.Load() || s.srv.draining.Load():
+			return io.EOF
+		}
+		if s.own != nil && s.own.pump != nil {
+			if err := s.own.pump.broken(); err != nil {
+				return err
+			}
+		}
+		s.rest()
+		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+}
+
+// begin empties the batch and takes the tenant's policy, once: a reload never splits a batch.
+func (s *Session) begin() {
+	s.slots = s.slots[:0]
+	s.local = s.local[:0]
+	s.batch.Req = s.batch.Req[:0]
+	s.batch.Limits = s.batch.Limits[:0]
+	s.batch.Count = 0
+	if !s.tx.open {
+		s.tx.queue = s.tx.queue[:0]
+	}
+	if s.tenant != nil {
+		s.policy = s.tenant.Policy()
+	}
+	if s.link == nil {
+		s.link = s.srv.pool.Link(s.proto, s.db)
+	}
+}
+
+// cmd is one command as it was read. Its slices are valid until the next fill.
+type cmd struct {
+	spec *command.Spec // nil: not in the table
+	args [][]byte
+	raw  []byte // as it was received; nil if it came inline
+	more bool   // there may be further commands to decide
+}
+
+// decideAll puts the commands that have arrived into slots. It stops at a command that has to leave the line,
+// which it returns, and when the batch has grown enough.
+func (s *Session) decideAll() (aside cmd) {
+	n := int64(0)
+	defer func() { s.srv.Counts.Commands.Add(n) }()
+	for {
+		args, raw, ok := s.in.next()
+		if !ok {
+			return cmd{}
+		}
+		n++
+		c := cmd{spec: command.Lookup(args), args: args, raw: raw, more: true}
+		if !s.decide(c) {
+			return c
+		}
+		if len(s.batch.Req) >= maxBatch && (s.own != nil || !s.tx.open) {
+			return cmd{more: true}
+		}
+	}
+}
+
+// decide gives the command a slot: to be forwarded, or refused. It returns false, and does nothing, for a command that leaves the line.
+func (s *Session) decide(c cmd) bool {
+	switch {
+	case s.tenant == nil && (c.spec == nil || c.spec.Flags&command.PreAuth == 0):
+		s.refuse(redcon.AppendError(s.local, errNoAuth))
+		return true
+	case s.tenant == nil || s.leaves(c):
+		return false
+	}
+	s.place(c)
+	return true
+}
+
+// place puts the command into the batch as the tenant's policy wants it, or a refusal into its slot.
+func (s *Session) place(c cmd) {
+	if s.policy.Transparent() {
+		s.pass(c)
+	} else if s.known(c) {
+		s.govern(c)
+	}
+	if c.spec != nil {
+		s.follow(c)
+	}
+}
+
+// govern decides a command by the rules.
+func (s *Session) govern(c cmd) {
+	names, ok := s.req.Names[:0], true
+	if c.spec.Names != nil {
+		names, ok = c.spec.Names(c.args, names)
+	}
+	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.db, Now: s.srv.pool.Now()}
+	if !ok {
+		s.refuse(redcon.AppendError(s.local, errSyntax))
+		return
+	}
+	s.policy.Decide(&s.req, &s.plan)
+	if s.plan.Refusal != nil {
+		s.denied(s.plan.Refusal, c.spec)
+		return
+	}
+	s.send(c)
+}
+
+// known reports whether a governed tenant may use the command at all; if not, it has been answered in Redis's words.
+func (s *Session) known(c cmd) bool {
+	switch spec := c.spec; {
+	case spec == nil:
+		s.refuse(appendUnknown(s.local, c.args))
+	case spec.Flags&command.Container != 0 && len(c.args) > 1:
+		s.refuse(appendUnknownSub(s.local, c.args))
+	case !s.policy.Governs(spec):
+		s.refuse(appendUnknown(s.local, c.args))
+	case !spec.ArityOK(len(c.args)):
+		s.refuse(appendArity(s.local, spec.RedisName()))
+	default:
+		return true
+	}
+	return false
+}
+
+// refuse gives the command at hand a slot that is answered here: withText is s.local with the answer appended.
+func (s *Session) refuse(withText []byte) {
+	s.slots = append(s.slots, slot{text: true, start: len(s.local), end: len(withText), mute: s.mute.next()})
+	s.local = withText
+	if s.tx.open {
+		s.spoil()
+	}
+}
+
+// denied answers a command that a rule refuses, counts and logs it.
+func (s *Session) denied(r *policy.Refusal, spec *command.Spec) {
+	s.refuse(r.AppendRESP(s.local))
+	s.srv.Counts.Refused.Add(1)
+	s.srv.refused.note(s.tenant.Name, spec.Name, r)
+}
+
+// forward sends the batch and waits for its replies. If they don't come, every slot still open gets the error.
+func (s *Session) forward(ctx context.Context) {
+	if s.batch.Count == 0 {
+		return
+	}
+	err := s.link.Do(ctx, &s.batch)
+	if err == nil {
+		return
+	}
+	start := len(s.local)
+	s.local = redcon.AppendError(s.local, "ERR upstream unavailable: "+cause(err))
+	for i := range s.slots {
+		if sl := &s.slots[i]; !sl.text {
+			sl.text, sl.start, sl.end = true, start, len(s.local)
+		}
+	}
+	if s.own != nil { // what it held upstream is lost: the client has to start again
+		s.quit = true
+	}
+}
+
+// cause is the part of an upstream error that a client may see: why, not where.
+func cause(err error) string {
+	var e *upstream.Error
+	if errors.As(err, &e) {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// edit appends the replies of the batch, in order, and what the upstream said between them.
+func (s *Session) edit() {
+	for i := range s.slots {
+		s.out = s.answer(s.out, &s.slots[i])
+	}
+}
+
+// flush writes what there is to say in one write.
+func (s *Session) flush() error {
+	if len(s.out) == 0 && (s.own == nil || s.own.pump == nil) {
+		return nil
+	}
+	s.writing.Store(s.srv.clock.Load())
+	_, err := s.write(s.out)
+	s.writing.Store(0)
+	s.out = s.out[:0]
+	if cap(s.out) > keepBuffer {
+		s.out = nil
+	}
+	return err
+}
+
+// write writes to the client; while the upstream may speak unasked, one at a time with it.
+func (s *Session) write(b []byte) (int, error) {
+	if s.own != nil && s.own.pump != nil {
+		return s.own.pump.writeReplies(b)
+	}
+	return s.conn.Write(b)
+}
+
+// rest gives back the buffers of a client that has been silent for a while.
+func (s *Session) rest() {
+	if s.rested {
+		return
+	}
+	s.rested = true
+	s.in.shrink()
+	s.batch.Release()
+	s.slots, s.local, s.out, s.req, s.plan = nil, nil, nil, policy.Request{}, policy.Plan{}
+}
+
+// restAfter is how long a client is silent before its buffers are given back.
+const restAfter = 3 * time.Second
+
+// checkTimeouts runs on the server's sweeper, once a second: it wakes a session that should rest or leave.
+func (s *Session) checkTimeouts() {
+	now := time.Now()
+	cfg := &s.srv.cfg
+	silent := now.Sub(time.Unix(s.active.Load(), 0))
+	if since := s.writing.Load(); since != 0 && now.Sub(time.Unix(since, 0)) > cfg.Write {
+		_ = s.conn.SetWriteDeadline(now)
+		return
+	}
+	a := s.about.Load()
+	switch {
+	case a.stateful: // Redis exempts subscribers and blocked clients from its timeout too
+	case cfg.Idle > 0 && silent > cfg.Idle:
+		s.kill()
+	case a.tenant == "" && now.Sub(a.since) > cfg.Login:
+		s.kill()
+	case silent >= restAfter && silent < restAfter+2*time.Second:
+		s.interrupt()
+	}
+}
+
+// kill makes the session leave as soon as it reads again.
+func (s *Session) kill() {
+	s.killed.Store(true)
+	s.interrupt()
+}
+
+// interrupt ends a read that is under way.
+func (s *Session) interrupt() {
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// peer is the client's address, for logs and CLIENT LIST.
+func (s *Session) peer() string {
+	if addr := s.conn.RemoteAddr(); addr != nil && addr.String() != "" && addr.String() != "@" {
+		return addr.String()
+	}
+	return s.conn.LocalAddr().String() + ":0" // a UNIX socket: Redis shows the socket's path
+}

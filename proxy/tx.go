@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/tidwall/redcon"
+
+	"sessiongate/command"
+	"sessiongate/resp"
+)
+
+// transaction is what the session knows between MULTI and EXEC. The commands are decided and sent like any others; what is
+// different is that their replies come in EXEC's array, together with those of the EXPIRE commands that follow them.
+type transaction struct {
+	open  bool
+	queue []queued // of the open transaction, and of those before it in the same batch
+	start int      // where the open one begins in queue
+}
+
+// queued is what one command brings in EXEC's array: its own reply, and then extra ones of commands that follow it.
+type queued struct {
+	slot  slot
+	extra int
+}
+
+// failing is a command that Redis can't queue, which marks a transaction as failed: AUTH with too few arguments.
+const failing = "*1\r\n$4\r\nAUTH\r\n"
+
+// enterTx notes that the commands to come are queued.
+func (s *Session) enterTx() {
+	s.tx.open, s.tx.start = true, len(s.tx.queue)
+}
+
+// spoil has the open transaction fail at EXEC, as Redis does when it can't queue a command: one was refused here.
+func (s *Session) spoil() {
+	s.batch.Req = append(s.batch.Req, failing...)
+	s.batch.Count++
+}
+
+// multi opens a transaction that has not arrived whole: it gets a connection of its own until it ends. (One that has
+// arrived whole stays on the line and rides the shared link, since a batch is contiguous on the wire.)
+func (s *Session) multi(ctx context.Context, c cmd) {
+	if _, err := s.owned(ctx); err != nil {
+		s.unavailable(err)
+		return
+	}
+	s.enterTx()
+	s.alone(ctx, c)
+}
+
+// watch has the client's keys watched on a connection of its own, as WATCH belongs to a connection.
+func (s *Session) watch(ctx context.Context, c cmd) {
+	own, err := s.owned(ctx)
+	if err != nil {
+		s.unavailable(err)
+		return
+	}
+	own.watching = true
+	s.alone(ctx, c)
+}
+
+// whole looks ahead: whether the rest of the transaction has arrived, in commands that any connection can queue.
+func (s *Session) whole() bool {
+	complete := false
+	s.in.peek(func(args [][]byte) bool {
+		spec := command.Lookup(args)
+		switch {
+		case spec == nil:
+			return true
+		case spec.State == command.End:
+			complete = len(args) == 1
+			return false
+		}
+		return spec.State == command.Plain || spec.State == command.Blocks
+	})
+	return complete
+}
+
+// alone sends one command in a batch of its own and appends its reply.
+func (s *Session) alone(ctx context.Context, c cmd) {
+	s.begin()
+	s.place(c)
+	s.forward(ctx)
+	s.edit()
+}
+
+// follow keeps track of the state that a command on the line leaves behind.
+func (s *Session) follow(c cmd) {
+	switch c.spec.State {
+	case command.Begin:
+		if !s.tx.open && len(c.args) == 1 {
+			s.enterTx()
+		}
+	case command.End:
+		if len(c.args) == 1 {
+			s.tx.open = false
+			if s.own != nil {
+				s.own.watching = false
+			}
+		}
+	case command.Unwatch:
+		if s.own != nil && !s.tx.open {
+			s.own.watching = false
+		}
+	}
+}
+
+// editExec appends EXEC's array with each element edited as its command's reply, without those of the commands that
+// were put in between.
+func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
+	if _, ok := header(raw); !ok { // null: a watched key has changed; or DISCARD's OK
+		return append(dst, raw...), nil
+	}
+	queue := s.tx.queue[sl.start:sl.end]
+	dst = append(dst, resp.Array)
+	dst = strconv.AppendInt(dst, int64(len(queue)), 10)
+	dst = append(dst, "\r\n"...)
+	skip, next := 0, 0
+	for elem := range elems(raw) {
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if next == len(queue) {
+			return dst, errShape
+		}
+		q := &queue[next]
+		next++
+		skip = q.extra
+		if longest := longestString(elem); q.slot.limit > 0 && longest > q.slot.limit {
+			dst = s.oversize(dst, &q.slot, longest)
+		} else {
+			dst = s.show(dst, elem, &q.slot)
+		}
+	}
+	if next != len(queue) || skip != 0 {
+		return dst, errShape
+	}
+	return dst, nil
+}
+
+// longestString is the length of the longest bulk string in a value.
+func longestString(raw []byte) int64 {
+	var scan resp.Scanner
+	_, _, _ = scan.Scan(raw)
+	return scan.Longest
+}
+
+// unavailable answers a command that could not be sent.
+func (s *Session) unavailable(err error) {
+	s.reply(redcon.AppendError(nil, "ERR upstream unavailable: "+cause(err)))
+}
+
+// reply answers the command at hand, which has left the line, unless the client has muted it.
+func (s *Session) reply(text []byte) {
+	if !s.mute.next() {
+		s.out = append(s.out, text...)
+	}
+}

@@ -1,0 +1,225 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/redcon"
+
+	"sessiongate/resp"
+)
+
+// composed are commands that look at the whole keyspace. Under a namespace they are true for the tenant's part of it, which
+// takes several commands upstream. They walk by SCAN in steps, so that other clients are served in between.
+var composed = handlers(map[string]handler{
+	"DBSIZE":    (*Session).dbSize,
+	"FLUSHALL":  (*Session).flushAll,
+	"FLUSHDB":   (*Session).flushDB,
+	"RANDOMKEY": (*Session).randomKey,
+})
+
+// narrowed are commands whose answer takes several commands upstream under any rules, not just under a namespace.
+var narrowed = handlers(map[string]handler{
+	"COMMAND COUNT": (*Session).commandCount,
+})
+
+const (
+	// scanStep is how many slots of the keyspace one SCAN looks at: some 0.1 ms of Redis's time.
+	scanStep = "1000"
+	// randomTries is how many random keys are drawn at once, in the hope that one is the tenant's.
+	randomTries = 32
+)
+
+// ask sends one batch of commands of our own and returns the raw replies, valid until the next.
+func (s *Session) ask(ctx context.Context, cmds ...[]string) ([][]byte, error) {
+	s.begin()
+	for _, args := range cmds {
+		s.batch.Req = redcon.AppendArray(s.batch.Req, len(args))
+		for _, arg := range args {
+			s.batch.Req = redcon.AppendBulkString(s.batch.Req, arg)
+		}
+		s.batch.Count++
+	}
+	if err := s.link.Do(ctx, &s.batch); err != nil {
+		return nil, err
+	}
+	raws := make([][]byte, len(s.batch.Replies))
+	for i, r := range s.batch.Replies {
+		if isError(r.Raw) {
+			return nil, errors.New(string(bytes.TrimRight(r.Raw[1:], "\r\n")))
+		}
+		raws[i] = r.Raw
+	}
+	return raws, nil
+}
+
+// scan walks the tenant's part of the selected database, a page of upstream names at a time. The names are copies.
+func (s *Session) scan(ctx context.Context, page func(keys []string) error) error {
+	pattern := string(appendEscaped(nil, s.policy.Prefix())) + "*"
+	for cursor := "0"; ; {
+		raws, err := s.ask(ctx, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", scanStep})
+		if err != nil {
+			return err
+		}
+		var keys []string
+		i := 0
+		for elem := range elems(raws[0]) {
+			if i++; i == 1 {
+				text, _ := resp.Bulk(elem)
+				cursor = string(text)
+				continue
+			}
+			for key := range elems(elem) {
+				text, _ := resp.Bulk(key)
+				keys = append(keys, string(text))
+			}
+		}
+		if err := page(keys); err != nil || cursor == "0" || i != 2 {
+			return err
+		}
+		if s.killed.Load() {
+			return errLeft
+		}
+	}
+}
+
+// fail answers a composed command that could not be finished, in the upstream's words if it has said why.
+func (s *Session) fail(err error) {
+	text := err.Error()
+	if word, _, _ := strings.Cut(text, " "); word != strings.ToUpper(word) {
+		text = "ERR upstream unavailable: " + cause(err)
+	}
+	s.say(text)
+}
+
+// dbSize counts the tenant's keys. SCAN may show a key twice while the keyspace is being resized, as it may for any client.
+func (s *Session) dbSize(ctx context.Context, _ cmd) {
+	n := 0
+	err := s.scan(ctx, func(keys []string) error { n += len(keys); return nil })
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.reply(redcon.AppendInt(nil, int64(n)))
+}
+
+// flushDB removes the tenant's keys of the selected database, in steps; FLUSHDB [ASYNC|SYNC].
+func (s *Session) flushDB(ctx context.Context, c cmd) {
+	if !flushOption(c.args) {
+		s.say(errSyntax)
+		return
+	}
+	if err := s.removeAll(ctx); err != nil {
+		s.fail(err)
+		return
+	}
+	s.ok()
+}
+
+// flushAll removes the tenant's keys of every database that holds any.
+func (s *Session) flushAll(ctx context.Context, c cmd) {
+	if !flushOption(c.args) {
+		s.say(errSyntax)
+		return
+	}
+	raws, err := s.ask(ctx, []string{"INFO", "keyspace"})
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	home := s.db
+	defer func() { s.db, s.link = home, nil }()
+	for _, db := range databases(raws[0]) {
+		s.db, s.link = db, nil
+		if err := s.removeAll(ctx); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+	s.ok()
+}
+
+func flushOption(args [][]byte) bool {
+	return len(args) == 1 || len(args) == 2 && (bytes.EqualFold(args[1], []byte("ASYNC")) || bytes.EqualFold(args[1], []byte("SYNC")))
+}
+
+func (s *Session) removeAll(ctx context.Context) error {
+	return s.scan(ctx, func(keys []string) error {
+		if len(keys) == 0 {
+			return nil
+		}
+		_, err := s.ask(ctx, append([]string{"UNLINK"}, keys...))
+		return err
+	})
+}
+
+// databases are the numbers in INFO's keyspace section: db0:keys=1,... a line.
+func databases(info []byte) (list []int) {
+	text, _ := resp.Bulk(info)
+	for line := range strings.Lines(string(text)) {
+		if name, _, ok := strings.Cut(line, ":"); ok {
+			if db, err := strconv.Atoi(strings.TrimPrefix(name, "db")); err == nil && strings.HasPrefix(name, "db") {
+				list = append(list, db)
+			}
+		}
+	}
+	return list
+}
+
+// randomKey draws from the whole keyspace and keeps what is the tenant's. For a tenant with a small part of a large
+// keyspace that finds nothing; then it walks the tenant's keys and draws one of them.
+func (s *Session) randomKey(ctx context.Context, _ cmd) {
+	prefix := s.policy.Prefix()
+	tries := make([][]string, randomTries)
+	for i := range tries {
+		tries[i] = []string{"RANDOMKEY"}
+	}
+	raws, err := s.ask(ctx, tries...)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	for _, raw := range raws {
+		if text, ok := resp.Bulk(raw); ok && bytes.HasPrefix(text, prefix) {
+			s.reply(redcon.AppendBulk(nil, text[len(prefix):]))
+			return
+		}
+	}
+	chosen, seen := "", 0
+	err = s.scan(ctx, func(keys []string) error {
+		for _, key := range keys {
+			if seen++; rand.IntN(seen) == 0 {
+				chosen = key
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		s.fail(err)
+	case seen == 0:
+		s.null()
+	default:
+		s.reply(redcon.AppendBulkString(nil, chosen[len(prefix):]))
+	}
+}
+
+// commandCount counts the commands that the tenant may call.
+func (s *Session) commandCount(ctx context.Context, _ cmd) {
+	raws, err := s.ask(ctx, []string{"COMMAND", "LIST"})
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	n := 0
+	for name := range elems(raws[0]) {
+		if s.lets(name) {
+			n++
+		}
+	}
+	s.reply(redcon.AppendInt(nil, int64(n)))
+}
