@@ -346,3 +346,6 @@ func (v value) field(name string) (value, bool) {
 	}
 	return value{}, false
 }
+
+// newConnReader is a reader of replies for goroutines, which may not fail a test.
+func newConnReader(c net.Conn) *bufio.Reader { return bufio.NewReaderSize(c, 16<<10) }

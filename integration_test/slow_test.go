@@ -1,0 +1,72 @@
+package integration_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// A client that never reads its replies stalls only itself.
+func TestSlow_NeverReads(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startPlainGate(t, r.upstream())
+	c := dial(t, g.addr)
+	c.want(ok, "SET", "large", strings.Repeat("x", 1<<20))
+	c.want(ok, "SET", "small", "v")
+	before := rss(t, g.pid())
+
+	const deaf = 10
+	for range deaf {
+		d := dial(t, g.addr)
+		go d.Write([]byte(strings.Repeat(encode("GET", "large"), 500))) // ends when the test closes the connection
+	}
+	// Another one is served all the while, thousands of times.
+	for range 5000 {
+		c.want(bulk("v"), "GET", "small")
+	}
+	// 5 GB of replies are asked for; what is held is bounded.
+	if grown := rss(t, g.pid()) - before; grown > 600<<20 {
+		t.Errorf("%d clients that don't read cost %d MiB", deaf, grown>>20)
+	}
+	c.want(bulk(strings.Repeat("x", 1<<20)), "GET", "large")
+}
+
+// The write deadline ends a client that takes nothing at all.
+func TestSlow_WriteDeadline(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"limits: {write: 200ms}\n")
+	c := dial(t, g.addr)
+	c.want(ok, "SET", "large", strings.Repeat("x", 1<<20))
+	files := openFiles(t, g.pid())
+	for range 5 {
+		d := dial(t, g.addr)
+		go d.Write([]byte(strings.Repeat(encode("GET", "large"), 200)))
+	}
+	eventually(t, "all five are connected", func() bool { return openFiles(t, g.pid()) >= files+5 })
+	eventually(t, "those who take nothing are gone", func() bool { return openFiles(t, g.pid()) <= files })
+	c.want(pong, "PING")
+}
+
+// A client that sends a long pipeline and reads only afterwards gets every reply, in order.
+func TestSlow_DeepPipeline(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+namespaceApp+expiryRule)
+	c := dial(t, g.addr)
+	const n = 20_000
+	var raw, want strings.Builder
+	for i := range n {
+		v := strings.Repeat("v", i%50)
+		raw.WriteString(encode("SET", "k", v) + encode("GET", "k"))
+		want.WriteString(ok + bulk(v))
+	}
+	go c.Write([]byte(raw.String()))
+	var got strings.Builder
+	for range 2 * n {
+		got.WriteString(c.read())
+	}
+	if got.String() != want.String() {
+		t.Error("replies differ")
+	}
+}
