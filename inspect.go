@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sessiongate/config"
+	"sessiongate/policy"
+	"sessiongate/proxy"
+)
+
+// noArgs refuses arguments, and says so when one is a command misspelt.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if meant := cmd.SuggestionsFor(args[0]); cmd.HasSubCommands() && len(meant) > 0 {
+		return usageError{fmt.Errorf("there is no command %q; did you mean %s?", args[0], meant[0])}
+	}
+	if cmd.HasSubCommands() {
+		return usageError{fmt.Errorf("there is no command %q", args[0])}
+	}
+	return usageError{fmt.Errorf("%s takes no argument, but got %q", cmd.Name(), args[0])}
+}
+
+func (p *program) checkCommand() *cobra.Command {
+	show := false
+	cmd := &cobra.Command{
+		Use:   "check [file]",
+		Short: "Say whether the configuration is right, and everything that is wrong with it",
+		Long: "Read the configuration from the file, the environment and the flags, and print everything that is\n" +
+			"wrong with it, with file, line and column. The exit code is 0 if nothing is, 1 otherwise.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{errors.New("check takes one file")}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				p.flags.File = args[0]
+			}
+			return p.check(show)
+		},
+	}
+	cmd.Flags().BoolVar(&show, "print", false, "show everything that is set, defaults too, and secrets as ***")
+	return cmd
+}
+
+func (p *program) check(show bool) error {
+	cfg, err := config.Load(p.flags, p.environ, os.ReadFile)
+	if err != nil {
+		return err
+	}
+	if show {
+		_, err := io.WriteString(p.stdout, cfg.String())
+		return err
+	}
+	name := p.flags.File
+	if name == "" {
+		name = "the configuration"
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is valid\n", name)
+	return err
+}
+
+func (p *program) explainCommand() *cobra.Command {
+	var tenant string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "explain [flags] -- command [argument ...]",
+		Short: "Show what would become of a Redis command, without any server",
+		Long: "Show what the rules would make of a Redis command: what is sent upstream, or why it is refused.\n" +
+			"Without a command, read command lines from standard input, as redis-cli takes them.",
+		Example: "  sessiongate explain --config sessiongate.yaml -- SET sess:1 v EX 99999\n" +
+			"  sessiongate explain < commands.txt",
+		RunE: func(_ *cobra.Command, args []string) error { return p.explain(tenant, asJSON, args) },
+	}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "`name` of the tenant whose client says it")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per command")
+	cmd.Flags().SetInterspersed(false) // "explain SET k v" needs no --
+	return cmd
+}
+
+// explained is the answer for one command.
+type explained struct {
+	Tenant string `json:"tenant"`
+	proxy.Explanation
+}
+
+func (p *program) explain(tenant string, asJSON bool, args []string) error {
+	if len(args) == 0 && terminal(p.stdin) {
+		return usageError{errors.New("explain needs a command, as in: explain -- SET sess:1 v EX 99999")}
+	}
+	cfg, err := config.Load(p.flags, p.environ, os.ReadFile)
+	if err != nil {
+		return err
+	}
+	t, err := pick(cfg.Everyone(), tenant)
+	if err != nil {
+		return err
+	}
+	rules, err := policy.New(t.Config)
+	if err != nil {
+		return err
+	}
+	say := func(args [][]byte) error {
+		e := explained{t.Name, proxy.Explain(rules, args)}
+		if asJSON {
+			enc := json.NewEncoder(p.stdout)
+			enc.SetEscapeHTML(false)
+			return enc.Encode(e)
+		}
+		_, err := io.WriteString(p.stdout, e.String())
+		return err
+	}
+	if len(args) == 0 {
+		return eachLine(p.stdin, say)
+	}
+	command := make([][]byte, len(args))
+	for i, arg := range args {
+		command[i] = []byte(arg)
+	}
+	return say(command)
+}
+
+// String is the transcript, under the names of tenant and rule.
+func (e explained) String() string {
+	head := "# tenant " + e.Tenant
+	if e.Rule != "" {
+		head += ", rule " + e.Rule
+	}
+	return head + "\n" + e.Explanation.String()
+}
+
+// pick finds a tenant by name; without a name there must be only one.
+func pick(all []config.Tenant, name string) (config.Tenant, error) {
+	var names []string
+	for _, t := range all {
+		if t.Name == name || name == "" && len(all) == 1 {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	if name == "" {
+		return config.Tenant{}, usageError{fmt.Errorf("which tenant? add --tenant with one of %s", strings.Join(names, ", "))}
+	}
+	return config.Tenant{}, usageError{fmt.Errorf("there is no tenant %q; there are %s", name, strings.Join(names, ", "))}
+}
+
+// eachLine calls say for each command line in r; empty lines and those that begin with # are passed over.
+func eachLine(r io.Reader, say func([][]byte) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 64<<20)
+	for n := 1; lines.Scan(); n++ {
+		args, err := splitLine(lines.Text())
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if len(args) == 0 || strings.HasPrefix(string(args[0]), "#") {
+			continue
+		}
+		if err := say(args); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(p.stdout, "sessiongate %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// version is what the build says of itself: the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	text := "devel"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && len(s.Value) >= 12:
+			text += "-" + s.Value[:12]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			text += "+changes"
+		}
+	}
+	return text
+}

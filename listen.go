@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"sessiongate/config"
+)
+
+// listen opens all the listeners of the configuration, or none.
+func listen(ctx context.Context, cfg config.Config) (_ []net.Listener, err error) {
+	var all []net.Listener
+	defer func() {
+		if err != nil {
+			closeAll(all)
+		}
+	}()
+	for _, at := range cfg.Listen {
+		l, err := listenAt(ctx, at, time.Duration(cfg.Limits.KeepAlive))
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", at, err)
+		}
+		all = append(all, l)
+		if at.TLS {
+			conf, err := serverTLS(cfg.TLS)
+			if err != nil {
+				return nil, fmt.Errorf("listen on %s: %w", at, err)
+			}
+			all[len(all)-1] = tls.NewListener(l, conf)
+		}
+	}
+	return all, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+}
+
+func listenAt(ctx context.Context, at config.Listener, keepAlive time.Duration) (net.Listener, error) {
+	var conf net.ListenConfig
+	if keepAlive == 0 {
+		conf.KeepAlive = -1
+	} else {
+		conf.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 3}
+	}
+	if at.Network != "unix" {
+		return conf.Listen(ctx, "tcp", at.Address)
+	}
+	l, err := conf.Listen(ctx, "unix", at.Address)
+	if errors.Is(err, syscall.EADDRINUSE) && abandoned(at.Address) {
+		if err := os.Remove(at.Address); err != nil {
+			return nil, err
+		}
+		l, err = conf.Listen(ctx, "unix", at.Address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(at.Address, at.Mode); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// abandoned tells whether path is a socket that nobody listens on any more, left by a process that was killed.
+func abandoned(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// serverTLS reads the certificates that the configuration names.
+func serverTLS(t config.TLS) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate and key: %w", err)
+	}
+	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if t.MinVersion == "1.3" {
+		conf.MinVersion = tls.VersionTLS13
+	}
+	if t.ClientCA == "" {
+		return conf, nil
+	}
+	pem, err := os.ReadFile(t.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("client_ca: %w", err)
+	}
+	conf.ClientCAs = x509.NewCertPool()
+	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("client_ca: no certificate in %s", t.ClientCA)
+	}
+	conf.ClientAuth = tls.VerifyClientCertIfGiven
+	if t.RequireClientCert {
+		conf.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return conf, nil
+}

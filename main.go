@@ -1,0 +1,89 @@
+// Sessiongate is a Redis proxy that governs sessions: clients keep their library, Redis keeps the data, and every
+// session expires, stays small and stays in its tenant's namespace. This file only starts the commands; what they do
+// is in the packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sessiongate/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal drains; a second one, no longer caught, ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// The exit codes of the program.
+const (
+	exitOK    = 0
+	exitError = 1 // something went wrong, or the configuration is
+	exitUsage = 2 // the command line is wrong
+)
+
+// program is what every command needs: where it stands in the world, and its flags.
+type program struct {
+	environ []string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	flags   config.Flags
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+// run executes one command line and returns the exit code. It ends early when ctx does.
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	root := p.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	var wrong *config.Error
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "sessiongate: %v; try sessiongate --help\n", err)
+		return exitUsage
+	case errors.As(err, &wrong): // one line each, with file and place
+		fmt.Fprintln(stderr, err)
+	default:
+		fmt.Fprintf(stderr, "sessiongate: %v\n", err)
+	}
+	return exitError
+}
+
+// root is the command "sessiongate", which serves, and those below it.
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sessiongate",
+		Short:         "A Redis proxy that governs sessions",
+		Long:          "Sessiongate stands between applications and Redis: every session expires, stays small\nand stays in its tenant's namespace. Without a command it serves.",
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	f := root.PersistentFlags()
+	f.StringVarP(&p.flags.File, "config", "c", "", "configuration `file`")
+	f.StringVar(&p.flags.Listen, "listen", "", "`addresses` to accept clients on, with commas")
+	f.StringVar(&p.flags.Upstream, "upstream", "", "`url` of the Redis behind")
+	f.StringVar(&p.flags.LogLevel, "log-level", "", "debug, info, warn or error")
+	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.versionCommand())
+	return root
+}
