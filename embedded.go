@@ -104,6 +104,8 @@ func (m *memory) before(c *server.Peer, name string, args ...string) (answered b
 		return !tx.open && len(args) == 1 && m.ttl(c, args[0])
 	case "INFO":
 		return !tx.open && m.info(c, args)
+	case "COMMAND":
+		return !tx.open && m.command(c, args)
 	}
 	return false
 }
@@ -148,11 +150,28 @@ func (m *memory) ttl(c *server.Peer, key string) bool {
 	return true
 }
 
-// info answers INFO with a version: one that has all that the rules need.
+// info answers INFO, first of all with a version: one that has all that the rules need.
 func (m *memory) info(c *server.Peer, sections []string) bool {
-	if len(sections) > 0 && !strings.EqualFold(sections[0], "server") {
+	section := "default"
+	if len(sections) > 0 {
+		section = strings.ToLower(sections[0])
+	}
+	switch section {
+	case "clients", "stats":
+		return false
+	case "server", "default", "all", "everything":
+		c.WriteBulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n")
+	default:
+		c.WriteBulk("")
+	}
+	return true
+}
+
+// command refuses the subcommands of COMMAND, which miniredis takes for COMMAND alone.
+func (m *memory) command(c *server.Peer, args []string) bool {
+	if len(args) == 0 {
 		return false
 	}
-	c.WriteBulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n")
+	c.WriteError("ERR unknown subcommand '" + strings.ToUpper(args[0]) + "'. Try COMMAND HELP.")
 	return true
 }

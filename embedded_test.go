@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -92,12 +93,19 @@ func TestMemory_transaction_and_script(t *testing.T) {
 	}
 }
 
-func TestMemory_info(t *testing.T) {
+func TestMemory_about_itself(t *testing.T) {
 	c := openMemory(t)
-	for _, args := range [][]any{{"INFO"}, {"INFO", "server"}} {
+	for _, args := range [][]any{{"INFO"}, {"INFO", "server"}, {"INFO", "all"}} {
 		if got := do(t, c, args...).(string); !strings.Contains(got, "redis_version:7.") {
 			t.Errorf("%v is %q", args, got)
 		}
+	}
+	if got := do(t, c, "INFO", "keyspace"); got != "" {
+		t.Errorf("INFO keyspace is %q", got)
+	}
+	err := c.Do(t.Context(), "COMMAND", "DOCS", "GET").Err()
+	if got, want := fmt.Sprint(err), "ERR unknown subcommand 'DOCS'. Try COMMAND HELP."; got != want {
+		t.Errorf("COMMAND DOCS: got %s, want %s", got, want)
 	}
 }
 

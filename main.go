@@ -74,6 +74,8 @@ func (p *program) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)

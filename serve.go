@@ -141,7 +141,7 @@ func withCredentials(u config.Upstream) string {
 
 // banner says what is in force.
 func (p *program) banner(log *zap.Logger, cfg config.Config, listeners []net.Listener, upstream string) {
-	log.Info("sessiongate", zap.String("version", version()), zap.String("go", runtime.Version()), zap.Int("threads", runtime.GOMAXPROCS(0)))
+	log.Info("starting", zap.String("version", version()), zap.String("go", runtime.Version()), zap.Int("threads", runtime.GOMAXPROCS(0)))
 	if cfg.Upstream.URL == config.Memory {
 		log.Warn("sessions are kept in memory and lost at the end: this is for trying things out; name a Redis with --upstream redis://host:port")
 	} else {

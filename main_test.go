@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// runs is one command line and what came of it.
+type runs struct {
+	code           int
+	stdout, stderr string
+}
+
+func execute(t *testing.T, stdin string, environ []string, args ...string) runs {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, environ, strings.NewReader(stdin), &stdout, &stderr)
+	return runs{code, stdout.String(), stderr.String()}
+}
+
+// file writes text to a file of its own and returns its name.
+func file(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "sessiongate.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+const twoTenants = `upstream: redis://:hunter2@127.0.0.1:6379
+tenants:
+  - {name: shop, password: hunter2, namespace: "shop:", rules: [{name: web, expiry: {default: 30m, max: 12h}}]}
+  - {name: wiki, user: wiki, password: hunter2, namespace: "wiki:"}
+`
+
+func TestRun(t *testing.T) {
+	good, bad := file(t, twoTenants), file(t, "upstrem: x\nthreads: two\n")
+	plain := file(t, "upstream: redis://127.0.0.1:6379\n")
+	tests := []struct {
+		name    string
+		args    []string
+		stdin   string
+		environ []string
+		code    int
+		stdout  []string // must hold each
+		stderr  []string
+	}{
+		{name: "version", args: []string{"version"}, stdout: []string{"sessiongate ", " go1."}},
+		{name: "help", args: []string{"--help"}, stdout: []string{"check", "explain", "completion", "--upstream url"}},
+		{name: "completion", args: []string{"completion", "bash"}, stdout: []string{"complete"}},
+
+		{name: "no such command", args: []string{"chek"}, code: 2, stderr: []string{`sessiongate: there is no command "chek"; did you mean check?; try sessiongate --help`}},
+		{name: "no such command at all", args: []string{"zzz"}, code: 2, stderr: []string{`there is no command "zzz"`}},
+		{name: "no such flag", args: []string{"--lisen", "x"}, code: 2, stderr: []string{"unknown flag: --lisen"}},
+		{name: "flag without value", args: []string{"check", "--config"}, code: 2, stderr: []string{"flag needs an argument: --config"}},
+		{name: "argument too many", args: []string{"serve", "now"}, code: 2, stderr: []string{`serve takes no argument, but got "now"`}},
+		{name: "files too many", args: []string{"check", "a", "b"}, code: 2, stderr: []string{"check takes one file"}},
+
+		{name: "check", args: []string{"check", good}, stdout: []string{good + " is valid\n"}},
+		{name: "check -c", args: []string{"check", "-c", good}, stdout: []string{good + " is valid\n"}},
+		{name: "check nothing", args: []string{"check"}, stdout: []string{"the configuration is valid\n"}},
+		{name: "check --print", args: []string{"check", good, "--print"}, stdout: []string{"url: \"redis://***@127.0.0.1:6379\"\n", "clients: 10000\n", "    password: \"***\"\n"}},
+		{name: "check bad", args: []string{"check", bad}, code: 1, stderr: []string{
+			bad + ":1:1: upstrem: is not a setting; did you mean \"upstream\"?\n",
+			bad + ":2:10: threads: \"two\" is not a whole number\n",
+		}},
+		{name: "check missing", args: []string{"check", "/no/such"}, code: 1, stderr: []string{"/no/such: can't be read: no such file or directory\n"}},
+		{name: "check environment", args: []string{"check"}, environ: []string{"SESSIONGATE_DRAIN=x"}, code: 1, stderr: []string{"SESSIONGATE_DRAIN: drain: "}},
+		{name: "serve bad", args: []string{"-c", bad}, code: 1, stderr: []string{":2:10: threads: "}},
+		{name: "serve without certificate", args: []string{"serve"}, environ: []string{"SESSIONGATE_LISTEN=tls://127.0.0.1:0", "SESSIONGATE_TLS_CERT=/no/c", "SESSIONGATE_TLS_KEY=/no/k"},
+			code: 1, stderr: []string{"sessiongate: listen on tls://127.0.0.1:0: certificate and key: open /no/c: no such file or directory\n"}},
+
+		{name: "explain", args: []string{"explain", "-c", good, "--tenant", "shop", "--", "SET", "s", "v", "EX", "99999"},
+			stdout: []string{"# tenant shop, rule web\n> SET s v EX 99999\n= SET shop:s v EX 43200\n"}},
+		{name: "explain without --", args: []string{"explain", "SET", "s", "v"}, stdout: []string{"> SET s v\n= SET s v EX 1800\n"}},
+		{name: "explain --json", args: []string{"explain", "--json", "-c", good, "--tenant", "wiki", "GET", "a b"},
+			stdout: []string{`{"tenant":"wiki","command":"GET \"a b\"",`, `"sent":["GET \"wiki:a b\""]`}},
+		{name: "explain lines", args: []string{"explain", "-c", plain}, stdin: "# words\n\nGET a\nSET 'a b' v\n", stdout: []string{"> GET a\n= GET a\n", "> SET \"a b\" v\n"}},
+		{name: "explain bad line", args: []string{"explain", "-c", plain}, stdin: "GET a\nGET 'a\n", code: 1, stderr: []string{"sessiongate: line 2: a quote is not closed"}},
+		{name: "explain for whom", args: []string{"explain", "-c", good, "GET", "a"}, code: 2, stderr: []string{"which tenant? add --tenant with one of shop, wiki"}},
+		{name: "explain for nobody", args: []string{"explain", "-c", good, "--tenant", "x", "GET", "a"}, code: 2, stderr: []string{`there is no tenant "x"; there are shop, wiki`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := execute(t, tt.stdin, tt.environ, tt.args...)
+			if got.code != tt.code {
+				t.Errorf("exit code %d, want %d", got.code, tt.code)
+			}
+			for _, want := range tt.stdout {
+				if !strings.Contains(got.stdout, want) {
+					t.Errorf("standard output has no %q", want)
+				}
+			}
+			for _, want := range tt.stderr {
+				if !strings.Contains(got.stderr, want) {
+					t.Errorf("standard error has no %q", want)
+				}
+			}
+			if tt.code == exitUsage && strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("a usage error of more than one line")
+			}
+			if strings.Contains(got.stdout+got.stderr, "hunter2") {
+				t.Errorf("a secret is shown")
+			}
+			if t.Failed() {
+				t.Logf("standard output:\n%s\nstandard error:\n%s", got.stdout, got.stderr)
+			}
+		})
+	}
+}
+
+// served is a running "sessiongate serve".
+type served struct {
+	addrs []string // of its listeners, as logged
+	stop  func() runs
+	log   *bytes.Buffer
+}
+
+// serve starts the program and returns when it listens on so many addresses.
+func serve(t *testing.T, listeners int, environ []string, args ...string) *served {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	s := &served{log: &bytes.Buffer{}}
+	var stdout bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, args, environ, strings.NewReader(""), &stdout, w)
+		_ = w.Close()
+	}()
+	lines := json.NewDecoder(io.TeeReader(r, s.log))
+	for len(s.addrs) < listeners {
+		var line struct{ Msg, Addr string }
+		if err := lines.Decode(&line); err != nil {
+			t.Fatalf("%v in the log:\n%s", err, s.log)
+		}
+		if line.Msg == "listening" {
+			s.addrs = append(s.addrs, line.Addr)
+		}
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(s.log, r)
+	}()
+	var result *runs
+	s.stop = func() runs {
+		if result == nil {
+			cancel()
+			result = &runs{code: <-code}
+			<-drained
+			result.stdout, result.stderr = stdout.String(), s.log.String()
+		}
+		return *result
+	}
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+// With nothing configured, what the README promises: a session set without expiry has one of 30 minutes.
+func TestServe_nothing_configured(t *testing.T) {
+	s := serve(t, 1, nil, "--listen", "127.0.0.1:0")
+	c := redis.NewClient(&redis.Options{Addr: s.addrs[0], MaxRetries: -1})
+	defer c.Close()
+	if got := do(t, c, "SET", "sess:1", "v"); got != "OK" {
+		t.Errorf("SET: got %v", got)
+	}
+	if got, want := do(t, c, "TTL", "sess:1"), int64(1800); got != want {
+		t.Errorf("TTL: got %v, want %v", got, want)
+	}
+	got := s.stop()
+	if got.code != exitOK || !strings.Contains(got.stderr, "for trying things out") || !strings.Contains(got.stderr, `"stopped"`) {
+		t.Errorf("exit code %d, log:\n%s", got.code, got.stderr)
+	}
+	if got.stdout != "" {
+		t.Errorf("standard output, which is no terminal, got %q", got.stdout)
+	}
+}
+
+func TestServe_tenants_and_listeners(t *testing.T) {
+	dir := t.TempDir()
+	roots := certificate(t, dir)
+	socket := filepath.Join(dir, "s")
+	abandon(t, socket)
+	conf := file(t, fmt.Sprintf(`
+listen: [127.0.0.1:0, "tls://127.0.0.1:0", "unix://%s?mode=0600"]
+tls: {cert: %s/cert.pem, key: %[2]s/key.pem}
+upstream: memory://
+tenants:
+  - {name: shop, password: hunter2, namespace: "shop:", rules: [{expiry: {max: 12h}}]}
+  - {name: wiki, user: wiki, password: hunter2, namespace: "wiki:"}
+`, socket, dir))
+	s := serve(t, 3, nil, "-c", conf)
+	clients := map[string]*redis.Client{
+		"TCP":  redis.NewClient(&redis.Options{Addr: s.addrs[0], Password: "hunter2"}),
+		"TLS":  redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(s.addrs[1], "tls://"), Password: "hunter2", TLSConfig: &tls.Config{RootCAs: roots}}),
+		"unix": redis.NewClient(&redis.Options{Network: "unix", Addr: socket, Username: "wiki", Password: "hunter2"}),
+	}
+	for name, c := range clients {
+		defer c.Close()
+		if got := do(t, c, "SET", name, "v"); got != "OK" {
+			t.Errorf("%s: SET answered %v", name, got)
+		}
+	}
+	if got := do(t, clients["TCP"], "TTL", "TLS"); got != int64(43200) {
+		t.Errorf("the shop's TTL is %v, want 43200", got)
+	}
+	if got := do(t, clients["unix"], "EXISTS", "TLS"); got != int64(0) {
+		t.Errorf("the wiki sees the shop's key")
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket is %v, error %v; want mode 0600", info, err)
+	}
+	got := s.stop()
+	if got.code != exitOK || strings.Contains(got.stderr, "hunter2") || !strings.Contains(got.stderr, `"{expiry: {max: 12h}}"`) {
+		t.Errorf("exit code %d, log:\n%s", got.code, got.stderr)
+	}
+	if _, err := os.Stat(socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is still there")
+	}
+}
+
+// A listener that can't be opened leaves none of the others open.
+func TestServe_address_in_use(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	got := execute(t, "", nil, "--listen", "127.0.0.1:0,"+taken.Addr().String())
+	if want := "sessiongate: listen on " + taken.Addr().String(); got.code != exitError || !strings.Contains(got.stderr, want) {
+		t.Errorf("exit code %d, %s\nwant %s", got.code, got.stderr, want)
+	}
+}
+
+// abandon leaves a socket at path that nobody listens on.
+func abandon(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	_ = l.Close()
+}
+
+// certificate puts cert.pem and key.pem for 127.0.0.1 into dir and returns a pool that trusts them.
+func certificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:         true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: der},
+		"key.pem":  {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		text := pem.EncodeToMemory(block)
+		roots.AppendCertsFromPEM(text)
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return roots
+}
