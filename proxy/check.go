@@ -147,7 +147,7 @@ func unexpected(got byte) protocolError {
 func (c *check) number(b []byte, tooBig protocolError) (n int64, ok, more bool, err error) {
 	line := b[c.at:]
 	if n, size := shortNumber(line); size > 0 {
-		c.at += size
+		c.at, c.look = c.at+size, 0
 		return n, true, false, nil
 	}
 	cr := c.find(line, '\r')
@@ -157,8 +157,7 @@ func (c *check) number(b []byte, tooBig protocolError) (n int64, ok, more bool, 
 	case cr < 0 || cr+1 == len(line):
 		return 0, false, true, nil
 	}
-	c.at += cr + 2
-	c.look = 0
+	c.at, c.look = c.at+cr+2, 0
 	if cr > 0 && line[cr+1] == '\n' {
 		n, ok = resp.ParseInt(line[1:cr])
 	}

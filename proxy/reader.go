@@ -92,15 +92,13 @@ func (r *reader) peek(f func(args [][]byte) bool) {
 	if r.block == nil {
 		return
 	}
-	used := r.block.args
-	defer func() { r.block.args = used }()
-	ahead := *r
+	ahead, used := *r, r.block.args
 	for ahead.whole() {
 		args, _, ok := ahead.take()
+		r.block.args = used
 		if !ok || !f(args) {
 			return
 		}
-		r.block.args = r.block.args[:len(used)]
 	}
 }
 
@@ -176,6 +174,9 @@ func (r *reader) more() error {
 	if r.raw != nil {
 		err = r.raw.Read(r.ready)
 	} else {
+		if r.block != nil && len(r.block.data) > firstBlock {
+			r.park()
+		}
 		r.makeRoom()
 		r.got, err = r.conn.Read(r.block.data[r.end:])
 		r.end += r.got
@@ -227,6 +228,8 @@ func (r *reader) drain(fd uintptr) (done bool) {
 // makeRoom sees to it that there is room behind end. A full block is exchanged for a larger one.
 func (r *reader) makeRoom() {
 	switch {
+	case r.block == nil && r.raw == nil: // this one has to be kept while the client is silent
+		r.block = borrowBlock(blockSizes[0])
 	case r.block == nil:
 		r.block = borrowBlock(firstBlock)
 	case r.end == len(r.block.data):
