@@ -124,7 +124,7 @@ type Expiry struct {
 	Unit   Unit
 	// Becomes is the shape that can carry an expiry: SETNX k v has "SET k v NX". Nil: the command carries it itself or can't.
 	Becomes *Shape
-	// DB is the index of an argument, or the word before it, naming another database for the written key (MOVE, COPY ... DB n).
+	// DB says where the arguments may name another database for the written key (MOVE, COPY ... DB n).
 	DB DBArg
 }
 

@@ -1,9 +1,6 @@
 package command
 
-import (
-	"bytes"
-	"math"
-)
+import "bytes"
 
 // This file holds the table's words for where names stand. Each reads arguments exactly as Redis does: the same
 // options in the same order, with the same number of arguments. What it can't read, Redis refuses.
@@ -321,30 +318,4 @@ func listed() names {
 		},
 		narrow: &Narrow{Kind: ChannelGlob},
 	}
-}
-
-// Database returns the database that the written key is in: one named in the arguments, or else the current one. It
-// returns false when Redis refuses what is there in place of a database.
-func (e Expiry) Database(args [][]byte, current int) (db int, ok bool) {
-	switch db = current; e.DB {
-	case DBAtTwo:
-		if len(args) < 3 {
-			return 0, false
-		}
-		return number(args[2], math.MaxInt32)
-	case DBOption:
-		for i := 3; i < len(args); i++ {
-			switch {
-			case IsWord(args[i], "REPLACE"):
-			case IsWord(args[i], "DB") && i+1 < len(args):
-				i++
-				if db, ok = number(args[i], math.MaxInt32); !ok {
-					return 0, false
-				}
-			default:
-				return 0, false
-			}
-		}
-	}
-	return db, true
 }

@@ -197,30 +197,6 @@ func TestSpec_MayBlock(t *testing.T) {
 	}
 }
 
-func TestExpiry_Database(t *testing.T) {
-	for _, tt := range []struct {
-		line string
-		db   int
-		ok   bool
-	}{
-		{"SET k v", 7, true},
-		{"MOVE k 3", 3, true},
-		{"MOVE k x", 0, false},
-		{"COPY a b", 7, true},
-		{"COPY a b REPLACE", 7, true},
-		{"COPY a b DB 2 replace db 0", 0, true},
-		{"COPY a b DB", 0, false},
-		{"COPY a b DB -1", 0, false},
-		{"COPY a b OTHER", 0, false},
-	} {
-		args := words(tt.line)
-		db, ok := Lookup(args).Expiry.Database(args, 7)
-		if ok != tt.ok || ok && db != tt.db {
-			t.Errorf("%s: got %d, %v, want %d, %v", tt.line, db, ok, tt.db, tt.ok)
-		}
-	}
-}
-
 func TestIsWord(t *testing.T) {
 	for arg, want := range map[string]bool{
 		"EX": true, "ex": true, "eX": true, "ex\x00": true, "ex\x00 10": true,
@@ -248,7 +224,6 @@ func FuzzFind(f *testing.F) {
 			args = append(args, []byte(w))
 		}
 		spec.MayBlock(args)
-		spec.Expiry.Database(args, 0)
 		if spec.Names == nil || len(args) > cap(dst) {
 			return
 		}
