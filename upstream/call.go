@@ -1,7 +1,12 @@
 package upstream
 
-// bigReply is the capacity in bytes above which a reply buffer is given back after use.
-const bigReply = 64 << 10
+import "slices"
+
+// What a batch keeps from one run for the next.
+const (
+	keepBytes   = 64 << 10 // of reply buffer
+	keepReplies = 1 << 10
+)
 
 // private is what a Batch keeps for its link between two runs.
 type private struct{ call *call }
@@ -38,12 +43,15 @@ func (b *Batch) prepare() *call {
 		c = &call{wake: make(chan struct{}, 1)}
 		b.call = c
 	}
-	if cap(c.buf) > bigReply {
+	if cap(c.buf) > keepBytes {
 		c.buf = nil
+	}
+	if cap(c.replies) > keepReplies {
+		c.replies, c.limits = nil, nil
 	}
 	c.req, c.count, c.state, c.err = b.Req, b.Count, queued, nil
 	c.limits = append(c.limits[:0], b.Limits...)
-	c.buf, c.replies = c.buf[:0], c.replies[:0]
+	c.buf, c.replies = c.buf[:0], slices.Grow(c.replies[:0], b.Count)
 	b.Replies = nil
 	return c
 }

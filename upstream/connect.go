@@ -5,9 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +20,7 @@ const (
 
 var (
 	errNotConnected = errors.New("not connected yet")
-	errTimeout      = errors.New("timeout")
+	errHungUp       = errors.New("closed by the upstream")
 	errResting      = errors.New("closed for want of use")
 )
 
@@ -28,11 +28,11 @@ var (
 func (l *link) run() {
 	relay := make(chan struct{}, 1)
 	defer close(relay)
-	go l.runRelay(relay)
+	l.pool.wg.Go(func() { l.runRelay(relay) })
 	for attempt := 0; ; attempt++ {
 		conn, hello, err := l.pool.dial(l.ctx, l.proto, l.db)
 		if err != nil {
-			l.failed(err, attempt)
+			l.failed(err)
 		} else {
 			up := time.Now()
 			r := receiver{link: l, conn: conn}
@@ -92,18 +92,19 @@ func (l *link) disconnected(r *receiver, why error) {
 	if l.cause != nil {
 		why = l.cause
 	}
-	why = reason(why)
+	why = fmt.Errorf("connection lost: %w", reason(why))
 	l.why, l.downSince = why, time.Now()
 	for l.flushing { // it may still be reading some owner's request
-		l.noFlusher.Wait()
+		l.wrote.Wait()
 	}
-	closed, resting := l.closed, l.watch.resting
 	if l.pool.cfg.Hold == 0 {
-		l.failQueue(fmt.Errorf("connection lost: %w", why))
+		l.down = why
+		l.failQueue(why)
 	}
+	wanted := !l.closed && !l.watch.resting
 	l.mu.Unlock()
-	r.fail(l.pool.error(true, fmt.Errorf("connection lost: %w", why)))
-	if !closed && !resting {
+	r.fail(l.pool.error(true, why))
+	if wanted {
 		l.pool.log.Warn("upstream link lost", l.fields(zap.Error(why))...)
 	}
 }
@@ -119,7 +120,7 @@ func (l *link) giveUp(conn net.Conn, why error) {
 
 // failed notes a dial that led to nothing. An upstream that answers, but refuses us, won't think better of it
 // within the hold.
-func (l *link) failed(err error, attempt int) {
+func (l *link) failed(err error) {
 	err = reason(err)
 	var refused *Refused
 	final := errors.As(err, &refused) && !refused.temporary()
@@ -128,13 +129,13 @@ func (l *link) failed(err error, attempt int) {
 	if l.closed {
 		return
 	}
+	if l.why.Error() != err.Error() {
+		l.pool.log.Warn("upstream link can't connect", l.fields(zap.Error(err))...)
+	}
 	l.why = err
 	if final || l.pool.cfg.Hold == 0 {
 		l.down = err
 		l.failQueue(err)
-	}
-	if attempt == 0 {
-		l.pool.log.Warn("upstream link can't connect", l.fields(zap.Error(err))...)
 	}
 }
 
@@ -210,6 +211,9 @@ func (p *Pool) dial(ctx context.Context, proto, db int) (net.Conn, hello, error)
 	}
 	if err != nil {
 		abort(conn)
+		if refused := (*Refused)(nil); !errors.As(err, &refused) {
+			err = fmt.Errorf("handshake: %w", reason(err))
+		}
 		return nil, hello{}, err
 	}
 	_ = conn.SetDeadline(time.Time{})
@@ -253,8 +257,8 @@ func pause(ctx context.Context, d time.Duration) {
 func reason(err error) error {
 	var op *net.OpError
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return errTimeout
+	case errors.Is(err, io.EOF):
+		return errHungUp
 	case errors.As(err, &op) && op.Op != "dial":
 		return op.Err
 	}

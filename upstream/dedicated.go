@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
-	"slices"
 	"time"
 
 	"sessiongate/resp"
@@ -29,8 +27,8 @@ type Conn struct {
 	buf     []byte // read buffer
 	unread  []byte // part of buf
 	partial []byte // of a value whose reading a deadline cut short
-	over    bool   // that value is above its limit
-	began   bool   // that value has begun
+	inside  bool   // such a value is unfinished
+	over    bool   // and above its limit
 
 	since time.Time // idle since
 }
@@ -112,8 +110,8 @@ func (p *Pool) untrack(c *Conn) bool {
 // LocalAddr is our end of the connection.
 func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
 
-// SetReadDeadline ends a ReadReply that waits, now or later; the zero time lifts it. What was read until then isn't
-// lost: the next ReadReply goes on.
+// SetReadDeadline ends a ReadReply that waits, now or later, with os.ErrDeadlineExceeded; the zero time lifts it. What
+// was read until then isn't lost: the next ReadReply goes on.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
 
 // Write sends req, whole commands. It fails when nothing moves for the read timeout, or ctx ends. After an error the
@@ -154,20 +152,24 @@ func (c *Conn) ReadReplyWithin(dst []byte, limit int64) (reply []byte, over int6
 	start := len(dst)
 	dst = append(dst, c.partial...)
 	c.partial = c.partial[:0]
+	var long int64
+	if c.inside {
+		long = c.scan.Longest
+	}
 	for {
 		n, done, err := c.scan.Scan(c.unread)
 		if err != nil {
 			return dst[:start], 0, c.pool.error(true, err)
 		}
-		if long := c.scan.Longest; limit > 0 && long > limit {
+		if limit > 0 && c.scan.Longest > limit {
 			c.over, dst = true, dst[:start]
-		} else if long > int64(cap(dst)-len(dst)) {
-			dst = slices.Grow(dst, int(min(long, maxGrow))+n)
 		}
 		if !c.over {
+			dst = reserve(dst, &long, c.scan.Longest)
 			dst = append(dst, c.unread[:n]...)
 		}
 		c.unread = c.unread[n:]
+		c.inside = !done && (c.inside || n > 0)
 		if done {
 			if c.over {
 				c.over = false
@@ -190,11 +192,8 @@ func (c *Conn) fill() error {
 	n, err := c.conn.Read(c.buf)
 	c.pool.stats.bytesIn.Add(int64(n))
 	c.unread = c.buf[:n]
-	switch {
-	case n > 0:
+	if n > 0 {
 		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return err // the caller's own doing
 	}
 	return c.pool.error(true, reason(err))
 }
@@ -219,7 +218,7 @@ func (c *Conn) Release() {
 	if !c.pool.untrack(c) {
 		return
 	}
-	if len(c.unread) > 0 || len(c.partial) > 0 || !quiet(c.conn) || c.conn.SetDeadline(time.Time{}) != nil {
+	if len(c.unread) > 0 || c.inside || !quiet(c.conn) || c.conn.SetDeadline(time.Time{}) != nil {
 		c.discard()
 		return
 	}

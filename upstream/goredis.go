@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/tidwall/redcon"
@@ -29,37 +30,47 @@ var errCommands = errors.New("the request doesn't hold as many commands as it sa
 // Do sends b and waits for its replies; see Link. Limits are looked at when a reply is complete.
 func (p *plain) Do(ctx context.Context, b *Batch) error {
 	b.Replies = nil
-	if b.Count == 0 {
-		return nil
+	for attempt, start := 0, time.Now(); ; attempt++ {
+		replies, err := p.exec(ctx, b)
+		wait := backoff(attempt)
+		if !isDial(err) || ctx.Err() != nil || time.Since(start)+wait > p.pool.cfg.Hold {
+			b.Replies = replies
+			return err
+		}
+		pause(ctx, wait)
 	}
+}
+
+// exec is one attempt.
+func (p *plain) exec(ctx context.Context, b *Batch) ([]Reply, error) {
 	var out bytes.Buffer
 	cmds := make([]*redis.RawWriteToCmd, 0, b.Count)
 	pipe := p.client.Pipeline()
 	for rest := b.Req; len(rest) > 0; {
 		complete, args, _, left, err := redcon.ReadNextCommand(rest, nil)
-		if err != nil || !complete {
-			return p.pool.error(false, errCommands)
+		if err != nil || !complete || len(args) == 0 {
+			return nil, p.pool.error(false, errCommands)
 		}
 		cmd := redis.NewRawWriteToCmd(ctx, &out, boxed(args)...)
 		if err := pipe.Process(ctx, cmd); err != nil {
-			return p.pool.error(false, err)
+			return nil, p.pool.error(false, err)
 		}
 		cmds, rest = append(cmds, cmd), left
 	}
 	if len(cmds) != b.Count {
-		return p.pool.error(false, errCommands)
+		return nil, p.pool.error(false, errCommands)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return p.pool.error(!unsent(err), reason(err))
+		return nil, p.pool.error(!unsent(err), reason(err))
 	}
-	b.Replies = make([]Reply, len(cmds))
+	replies := make([]Reply, len(cmds))
 	raw := out.Bytes()
 	for i, cmd := range cmds {
 		n := int(cmd.Val())
-		b.Replies[i] = within(raw[:n:n], b.Limits, i)
+		replies[i] = within(raw[:n:n], b.Limits, i)
 		raw = raw[n:]
 	}
-	return nil
+	return replies, nil
 }
 
 // Close closes the client's connections.
@@ -86,8 +97,14 @@ func within(raw []byte, limits []int64, i int) Reply {
 	return Reply{Raw: raw}
 }
 
-// unsent reports whether err arose before anything could be written.
+// unsent reports whether err arose before anything could be written. Error replies to commands are no errors here, so
+// one that comes as an error was the answer to go-redis's own handshake.
 func unsent(err error) bool {
+	var reply redis.Error
+	return isDial(err) || errors.As(err, &reply) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed)
+}
+
+func isDial(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed)
+	return errors.As(err, &op) && op.Op == "dial"
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 )
 
@@ -26,6 +27,9 @@ func (h *health) begin() {
 	h.ahead.Store(h.began.UnixMicro()) // until the upstream has been asked, our own clock must do
 	h.why.Store(&errUnchecked)
 }
+
+// set notes why the upstream is down, nil for up, and returns what was noted before.
+func (h *health) set(why error) (was error) { return *h.why.Swap(&why) }
 
 // setClock notes that the upstream's clock stood at clock, Unix microseconds, between asked and told.
 func (h *health) setClock(clock int64, asked, told time.Time) {
@@ -52,8 +56,9 @@ func (p *Pool) Version() string {
 	return ""
 }
 
-// learn notes what the upstream told in a handshake.
+// learn notes that the upstream is there, and what it told in a handshake.
 func (p *Pool) learn(h hello) {
+	p.health.set(nil)
 	if h.version != "" {
 		p.health.version.Store(&h.version)
 	}
@@ -70,7 +75,7 @@ func (p *Pool) runHealth() {
 		if p.ctx.Err() != nil {
 			return
 		}
-		was := *p.health.why.Swap(&err)
+		was := p.health.set(err)
 		switch {
 		case err != nil && (was == nil || errors.Is(was, errUnchecked)):
 			p.log.Warn("upstream is down", zap.String("addr", p.addr), zap.Error(err))
@@ -85,12 +90,13 @@ func (p *Pool) runHealth() {
 func (p *Pool) ask() error {
 	ctx, cancel := context.WithTimeout(p.ctx, p.opt.DialTimeout+p.opt.ReadTimeout)
 	defer cancel()
-	if p.Version() == "" {
+	if p.health.version.Load() == nil {
 		info, err := p.admin.Info(ctx, "server").Result()
-		if err != nil {
+		if answered := redis.Error(nil); err != nil && !errors.As(err, &answered) {
 			return reason(err)
 		}
-		p.learn(hello{version: infoField(info, "redis_version")})
+		version := infoField(info, "redis_version")
+		p.health.version.Store(&version)
 	}
 	asked := time.Now()
 	clock, err := p.admin.Time(ctx).Result()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/zap"
 )
 
@@ -68,6 +69,7 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	quietGoRedis()
 	opt, err := cfg.options()
 	if err != nil {
 		return nil, err
@@ -90,6 +92,9 @@ func (p *Pool) Addr() string { return p.addr }
 
 // DB is the database that the upstream's URL names.
 func (p *Pool) DB() int { return p.opt.DB }
+
+// ReadTimeout is how long the upstream may take for a reply.
+func (p *Pool) ReadTimeout() time.Duration { return p.opt.ReadTimeout }
 
 // Admin is a client for ordinary commands of our own, in RESP2 and the URL's database. It never retries.
 func (p *Pool) Admin() *redis.Client { return p.admin }
@@ -137,12 +142,15 @@ func (p *Pool) sweep() {
 
 func (s *set) inUse(running map[*link]struct{}) bool {
 	for _, l := range s.links {
-		l, shared := l.(*link)
-		if !shared {
-			return true
-		}
-		if _, runs := running[l]; runs {
-			return true
+		switch l := l.(type) {
+		case *link:
+			if _, runs := running[l]; runs {
+				return true
+			}
+		case *plain:
+			if l.client.PoolStats().TotalConns > 0 {
+				return true
+			}
 		}
 	}
 	return false
@@ -201,6 +209,9 @@ func (p *Pool) runWatchdog() {
 		}
 	}
 }
+
+// quietGoRedis stops go-redis from writing to standard error: what it would say there comes back as errors too.
+var quietGoRedis = sync.OnceFunc(logging.Disable)
 
 // client makes a go-redis client; size is its number of connections, 0 for go-redis's default.
 func (p *Pool) client(proto, db, size int) *redis.Client {

@@ -27,10 +27,11 @@ type receiver struct {
 	next  int     // of calls
 	cur   *call   // whose replies arrive; nil: the next one's, if any
 
-	inside bool // within a value
-	push   bool // which is a push frame: nobody's reply
-	over   bool // which is above its limit: not kept
-	start  int  // where it starts in cur.buf
+	inside bool  // within a value
+	push   bool  // which is a push frame: nobody's reply
+	over   bool  // which is above its limit: not kept
+	start  int   // where it starts in cur.buf
+	long   int64 // the longest string in it that there is room for
 }
 
 // run receives until the connection ends, and returns why.
@@ -110,10 +111,19 @@ func (r *receiver) keep(b []byte) {
 		c.buf = c.buf[:r.start]
 		return
 	}
-	if long := r.scan.Longest; long > int64(cap(c.buf)-len(c.buf)) {
-		c.buf = slices.Grow(c.buf, int(min(long, maxGrow))+len(b))
-	}
+	c.buf = reserve(c.buf, &r.long, r.scan.Longest)
 	c.buf = append(c.buf, b...)
+}
+
+// reserve makes room in buf when a string is announced, so that a long one is not copied again and again as it grows.
+// known is the longest one that has been told already.
+func reserve(buf []byte, known *int64, announced int64) []byte {
+	if announced <= *known {
+		return buf
+	}
+	*known = announced
+	const around = 64 // bytes of headers
+	return slices.Grow(buf, int(min(announced, maxGrow))+around)
 }
 
 // end is called when a value is complete.
@@ -128,7 +138,7 @@ func (r *receiver) end() {
 		over, r.over = r.scan.Longest, false
 	}
 	c.add(r.start, over)
-	r.start = len(c.buf)
+	r.start, r.long = len(c.buf), 0
 	if len(c.replies) == c.count {
 		r.cur, r.start = nil, 0
 		r.link.answered.Add(1)

@@ -37,13 +37,13 @@ type link struct {
 	cancel context.CancelFunc
 
 	mu        sync.Mutex
-	conn      net.Conn // nil while down
-	queue     []*call  // not yet sent, in order
-	backlog   int64    // bytes of queue
-	flight    []*call  // sent since the receiver last asked, in order
-	flushing  bool     // somebody is the flusher; it owns out
-	noFlusher sync.Cond
-	running   bool // run is
+	conn      net.Conn  // nil while down
+	queue     []*call   // not yet sent, in order
+	backlog   int64     // bytes of queue
+	flight    []*call   // sent since the receiver last asked, in order
+	flushing  bool      // somebody is the flusher; it owns out
+	wrote     sync.Cond // a big request is written, or there is no flusher left for a lost connection
+	running   bool      // run is
 	closed    bool
 	cause     error     // why conn was given up, when that's known better than a read error can tell
 	down      error     // why there has been no connection for longer than the hold; nil: up, or within the hold
@@ -62,7 +62,7 @@ type link struct {
 
 func newLink(p *Pool, proto, db int) *link {
 	l := &link{pool: p, proto: proto, db: db}
-	l.noFlusher.L = &l.mu
+	l.wrote.L = &l.mu
 	l.ctx, l.cancel = context.WithCancel(p.ctx)
 	return l
 }
@@ -95,6 +95,9 @@ func (l *link) Do(ctx context.Context, b *Batch) error {
 			}
 			<-c.wake
 		}
+	}
+	if len(c.req) >= bigRequest {
+		l.settle(c)
 	}
 	c.req = nil
 	if c.err != nil {
@@ -148,10 +151,10 @@ func (l *link) admit(c *call) error {
 func (l *link) abandon(c *call, why error) (err error, gone bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch c.state {
-	case writing:
+	switch {
+	case c.state == writing, len(c.wake) > 0:
 		return nil, false
-	case sent:
+	case c.state == sent:
 		return l.pool.error(true, why), true
 	}
 	if i := slices.Index(l.queue, c); i >= 0 {
@@ -159,6 +162,16 @@ func (l *link) abandon(c *call, why error) (err error, gone bool) {
 		l.backlog -= int64(len(c.req))
 	}
 	return l.pool.error(false, why), true
+}
+
+// settle waits until the link is done with the request of c, which has its replies: an upstream that refuses a request
+// may say so before it has read all of it.
+func (l *link) settle(c *call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c.state == writing {
+		l.wrote.Wait()
+	}
 }
 
 // flush writes what is queued until nothing is. The caller has set l.flushing; own is its call, nil for the relay.
@@ -181,6 +194,7 @@ func (l *link) flush(own *call) {
 		l.mu.Lock()
 		if big != nil {
 			big.state = sent
+			l.wrote.Broadcast()
 		}
 		if err != nil {
 			l.giveUp(conn, err)
@@ -188,7 +202,7 @@ func (l *link) flush(own *call) {
 	}
 	l.flushing = false
 	if l.conn == nil {
-		l.noFlusher.Broadcast()
+		l.wrote.Broadcast()
 	}
 }
 

@@ -31,7 +31,7 @@ func (l *link) look(now time.Time, tick time.Duration) {
 		w.submitted, w.used = l.submitted, now
 	}
 	if l.conn == nil {
-		if hold := cfg.Hold; l.down == nil && now.Sub(l.downSince) >= hold {
+		if l.down == nil && cfg.Hold > 0 && now.Sub(l.downSince) >= cfg.Hold {
 			l.down = l.why
 		}
 		if l.down != nil {
