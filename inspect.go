@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"strings"
+	"time"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,20 +17,6 @@ import (
 	"sessiongate/policy"
 	"sessiongate/proxy"
 )
-
-// noArgs refuses arguments, and says so when one is a command misspelt.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	if meant := cmd.SuggestionsFor(args[0]); cmd.HasSubCommands() && len(meant) > 0 {
-		return usageError{fmt.Errorf("there is no command %q; did you mean %s?", args[0], meant[0])}
-	}
-	if cmd.HasSubCommands() {
-		return usageError{fmt.Errorf("there is no command %q", args[0])}
-	}
-	return usageError{fmt.Errorf("%s takes no argument, but got %q", cmd.Name(), args[0])}
-}
 
 func (p *program) checkCommand() *cobra.Command {
 	show := false
@@ -114,7 +100,7 @@ func (p *program) explain(tenant string, asJSON bool, args []string) error {
 		return err
 	}
 	say := func(args [][]byte) error {
-		e := explained{t.Name, proxy.Explain(rules, args)}
+		e := explained{t.Name, proxy.Explain(rules, args, time.Now().UnixMilli())}
 		if asJSON {
 			enc := json.NewEncoder(p.stdout)
 			enc.SetEscapeHTML(false)
@@ -174,37 +160,4 @@ func eachLine(r io.Reader, say func([][]byte) error) error {
 		}
 	}
 	return lines.Err()
-}
-
-func (p *program) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.stdout, "sessiongate %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
-}
-
-// version is what the build says of itself: the module's version, or the commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	text := "devel"
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision" && len(s.Value) >= 12:
-			text += "-" + s.Value[:12]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			text += "+changes"
-		}
-	}
-	return text
 }

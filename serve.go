@@ -56,6 +56,9 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	defer closePool()
 	p.banner(log, cfg, listeners, pool.Addr())
+	context.AfterFunc(ctx, func() {
+		log.Info("stopping: clients finish what is under way", zap.Duration("drain", time.Duration(cfg.Drain)))
+	})
 	err = proxy.New(limits(cfg), pool, tenants, log).Serve(ctx, listeners)
 	log.Info("stopped")
 	return err

@@ -97,6 +97,14 @@ func (c *check) scan(b []byte) (n int, err error) {
 	return c.at, nil
 }
 
+// last returns how long the command will be, once its last argument has begun; before that 0.
+func (c *check) last() int {
+	if c.left == 1 && c.payload {
+		return c.at + 2
+	}
+	return 0
+}
+
 // header reads the number of arguments. more: it isn't all there.
 func (c *check) header(b []byte) (more bool, err error) {
 	count, ok, more, err := c.number(b, errMbulkString)

@@ -117,7 +117,7 @@ func (s *Session) appendError(dst, raw []byte) []byte {
 		return append(dst, raw...)
 	}
 	if raw[0] == resp.BulkError { // carries its length
-		text, _ := resp.Bulk(raw)
+		_, _, text, _ := resp.Split(raw)
 		text = withoutPrefix(text, prefix)
 		dst = append(dst, resp.BulkError)
 		dst = strconv.AppendInt(dst, int64(len(text)), 10)

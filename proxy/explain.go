@@ -30,8 +30,10 @@ func (e Explanation) String() string {
 	return text + "= " + strings.Join(e.Sent, " | ") + "\n"
 }
 
-// Explain decides one command by p, with the code that serves clients.
-func Explain(p *policy.Policy, args [][]byte) Explanation {
+// Explain decides one command by p, with the code that serves clients, at the given time of the upstream, Unix milliseconds.
+// Before what is sent stands "LIMIT n" when a reply may hand out n bytes at most, and "GUARD kind n" when a check on lengths
+// runs in the same step as the command.
+func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	e := Explanation{Command: quoteArgs(args), Verdict: "forward"}
 	s := &Session{policy: p, proto: 2}
 	c := cmd{spec: command.Lookup(args), args: args}
@@ -42,7 +44,7 @@ func Explain(p *policy.Policy, args [][]byte) Explanation {
 		e.Sent = []string{e.Command}
 		return e
 	}
-	s.req = policy.Request{Spec: c.spec, Args: args}
+	s.req = policy.Request{Spec: c.spec, Args: args, Now: now}
 	if c.spec.Names != nil {
 		names, ok := c.spec.Names(args, nil)
 		if !ok {
@@ -59,14 +61,24 @@ func Explain(p *policy.Policy, args [][]byte) Explanation {
 		e.Verdict = "local"
 		return e
 	}
+	guard := s.plan.Guard
+	s.plan.Guard = policy.Guard{} // shown in words, not as the script that it is sent as
 	s.send(c)
 	e.Rule = p.RuleName(&s.req)
-	e.Sent = commandTexts(s.batch.Req)
+	if s.plan.Limit > 0 {
+		e.Sent = append(e.Sent, "LIMIT "+strconv.FormatInt(s.plan.Limit, 10))
+	}
+	if guard.Kind != policy.NoGuard {
+		e.Sent = append(e.Sent, "GUARD "+guardNames[guard.Kind]+" "+strconv.FormatInt(guard.Limit, 10))
+	}
+	e.Sent = append(e.Sent, commandTexts(s.batch.Req)...)
 	if len(e.Sent) != 1 || e.Sent[0] != e.Command {
 		e.Verdict = "rewrite"
 	}
 	return e
 }
+
+var guardNames = [...]string{policy.GuardAppend: "append", policy.GuardKeys: "keys", policy.GuardAfter: "after"}
 
 func (e Explanation) refused(raw string) Explanation {
 	e.Verdict = "refuse"
@@ -85,9 +97,6 @@ func commandTexts(b []byte) (list []string) {
 		for elem := range elems(b[:n]) {
 			text, _ := resp.Bulk(elem)
 			args = append(args, text)
-		}
-		if len(args) > 1 && string(args[0]) == "EVAL" {
-			args[1] = []byte("<guard>")
 		}
 		list = append(list, quoteArgs(args))
 		b = b[n:]

@@ -181,17 +181,16 @@ func (r *reader) more() error {
 		r.got, err = r.conn.Read(r.block.data[r.end:])
 		r.end += r.got
 	}
-	var late net.Error
-	switch {
-	case err != nil && !(errors.As(err, &late) && late.Timeout()):
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		r.lost = err
-	case err != nil && r.got == 0:
-		return err
 	}
-	if r.got == 0 {
-		return r.lost // nil, if the connection returned neither bytes nor an error
+	switch {
+	case r.got > 0:
+		return nil
+	case r.lost != nil:
+		return r.lost
 	}
-	return nil
+	return err
 }
 
 // drain reads until the socket has no more, or a batch is large enough. It returns false when nothing was there: the
@@ -234,10 +233,14 @@ func (r *reader) makeRoom() {
 		r.block = borrowBlock(firstBlock)
 	case r.end == len(r.block.data):
 		n := r.buffered()
+		size := 2 * n
 		if n < drainBytes/2 {
-			n *= 2
+			size = 4 * n
 		}
-		r.exchange(max(2*n, firstBlock))
+		if rest := r.check.last() - n; rest >= 0 { // no need for more than the command, and a bit of what follows
+			size = min(size, n+rest+firstBlock)
+		}
+		r.exchange(max(size, firstBlock))
 	}
 }
 

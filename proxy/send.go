@@ -107,18 +107,33 @@ func appendPlanned(dst []byte, r *policy.Request, p *policy.Plan) []byte {
 	if p.Guard.Kind != policy.NoGuard {
 		return appendGuarded(dst, args, names, p)
 	}
-	extra := 0
-	noMatch := len(p.Prefix) > 0 && r.Spec.Reply == command.CursorKeys && len(names) == 0
-	if noMatch {
-		extra = 2
+	var narrow *command.Narrow // looking at every name there is means the tenant's
+	if len(p.Prefix) > 0 {
+		narrow = r.Spec.Narrow(args, names)
 	}
-	dst = redcon.AppendArray(dst, len(args)+extra)
+	dst = redcon.AppendArray(dst, len(args)+extraArgs(narrow))
 	dst = appendArgs(dst, args, names, p.Prefix)
-	if noMatch { // a walk over the keyspace sees the tenant's part only
-		dst = redcon.AppendBulkString(dst, "MATCH")
-		dst = appendName(dst, p.Prefix, []byte("*"), command.Glob)
+	if narrow == nil {
+		return dst
 	}
-	return dst
+	if narrow.Word != "" {
+		dst = redcon.AppendBulkString(dst, narrow.Word)
+	}
+	if narrow.Kind == command.Glob || narrow.Kind == command.ChannelGlob {
+		return appendName(dst, p.Prefix, []byte("*"), narrow.Kind)
+	}
+	return appendName(dst, p.Prefix, nil, narrow.Kind)
+}
+
+// extraArgs is how many arguments it takes to narrow a command.
+func extraArgs(n *command.Narrow) int {
+	switch {
+	case n == nil:
+		return 0
+	case n.Word == "":
+		return 1
+	}
+	return 2
 }
 
 func byArg(a, b command.Ref) int { return a.Arg - b.Arg }
