@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
-	"time"
 
 	"github.com/spf13/cobra"
 

@@ -12,8 +12,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/spf13/cobra"
-
 	"sessiongate/config"
 )
 
@@ -62,30 +60,4 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		fmt.Fprintf(stderr, "sessiongate: %v\n", err)
 	}
 	return exitError
-}
-
-// root is the command "sessiongate", which serves, and those below it.
-func (p *program) root() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "sessiongate",
-		Short:         "A Redis proxy that governs sessions",
-		Long:          "Sessiongate stands between applications and Redis: every session expires, stays small\nand stays in its tenant's namespace. Without a command it serves.",
-		Args:          noArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
-		SilenceUsage:  true,
-		SilenceErrors: true,
-
-		SuggestionsMinimumDistance: 2,
-	}
-	root.SetIn(p.stdin)
-	root.SetOut(p.stdout)
-	root.SetErr(p.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	f := root.PersistentFlags()
-	f.StringVarP(&p.flags.File, "config", "c", "", "configuration `file`")
-	f.StringVar(&p.flags.Listen, "listen", "", "`addresses` to accept clients on, with commas")
-	f.StringVar(&p.flags.Upstream, "upstream", "", "`url` of the Redis behind")
-	f.StringVar(&p.flags.LogLevel, "log-level", "", "debug, info, warn or error")
-	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.versionCommand())
-	return root
 }
