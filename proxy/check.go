@@ -111,10 +111,12 @@ func (c *check) header(b []byte) (more bool, err error) {
 	switch {
 	case more || err != nil:
 		return more, err
-	case !ok || count > int64(c.limits.Args):
+	case !ok || count > math.MaxInt32:
 		return false, errMbulkLength
 	case c.strict && count > strictArgs:
 		return false, errMbulkStrict
+	case count > int64(c.limits.Args):
+		return false, errMbulkLength
 	}
 	c.count = int(max(count, 0)) // a negative number of arguments is an empty command
 	c.left = c.count

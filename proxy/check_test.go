@@ -64,7 +64,7 @@ func TestCheck(t *testing.T) {
 
 func TestCheck_Strict(t *testing.T) {
 	for in, want := range map[string]error{
-		"*10\r\n": nil, "*11\r\n": errMbulkStrict, "*1048577\r\n": errMbulkLength,
+		"*10\r\n": nil, "*11\r\n": errMbulkStrict, "*1048577\r\n": errMbulkStrict, "*2147483648\r\n": errMbulkLength,
 		"*1\r\n$16384\r\n": nil, "*1\r\n$16385\r\n": errBulkStrict, "*1\r\n$536870913\r\n": errBulkLength,
 	} {
 		check := check{limits: testLimits, strict: true}
