@@ -48,12 +48,17 @@ func canonical(entry string) string {
 	return strings.ToLower(strings.Join(strings.Fields(strings.ReplaceAll(entry, "|", " ")), "|"))
 }
 
-// hintFor says how the name of a command is written, by the example of one that was perhaps meant.
+// hintFor says how the name of a command is written, by the example of the one that was perhaps meant.
 func hintFor(name string) string {
+	meant, longest := "", 2
 	for _, s := range command.All() {
-		if other := s.RedisName(); len(name) > 2 && (strings.HasPrefix(other, name) || strings.HasPrefix(name, other) && len(other) > 2) {
-			return fmt.Sprintf("did you mean %q?", other)
+		other := s.RedisName()
+		if n := min(len(other), len(name)); n > longest && other[:n] == name[:n] {
+			meant, longest = other, n
 		}
+	}
+	if meant != "" {
+		return fmt.Sprintf("did you mean %q?", meant)
 	}
 	return `write a command's name, as "get", a subcommand's, as "config|get", or a category, as "@write"`
 }

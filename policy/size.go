@@ -57,7 +57,7 @@ func (s *size) Apply(r *Request, i int, p *Plan) {
 	if s.value == 0 {
 		return
 	}
-	if name.Kind == command.Out {
+	if name.Kind != command.Sub {
 		if s.write(r, i, p); p.Refusal != nil {
 			return
 		}
@@ -71,10 +71,15 @@ func (s *size) write(r *Request, i int, p *Plan) {
 	if v.Grow == command.NoValue || v.First >= len(r.Args) {
 		return
 	}
+	if v.Grow == command.Stored {
+		s.stored(r, i, p)
+		return
+	}
+	if r.Names[i].Kind != command.Out {
+		return // a source of what is written elsewhere
+	}
 	value := int64(len(r.Args[v.First]))
 	switch v.Grow {
-	case command.Stored:
-		s.stored(r, i, p)
 	case command.Append:
 		if value > 0 && s.allows(value, p) {
 			s.guard(GuardAppend, p)
@@ -113,36 +118,36 @@ func (s *size) stored(r *Request, i int, p *Plan) {
 	}
 	v := r.Spec.Values
 	for at := v.First; at < to; at += v.Step {
-		if at > from && !s.allows(int64(len(r.Args[at])), p) || v.Step == 0 {
+		if at > from && at != r.Names[i].Arg && !s.allows(int64(len(r.Args[at])), p) || v.Step == 0 {
 			return
 		}
 	}
 }
 
-// read limits what the command hands out. Where handing out a string comes with changing it, the limit must hold before.
-// Elements that are popped off a collection are handed out at any length: refusing them would lose them.
+// read limits what the command hands out. Where a string is changed as it is handed out, the limit must hold before.
+// Elements that are taken off a collection are handed out at any length: refusing them would lose them.
 func (s *size) read(r *Request, p *Plan) {
 	if !r.Spec.Reply.HoldsValues() {
 		return
 	}
-	handsOut, changes := true, r.Spec.Flags&command.Write != 0
+	changes := r.Spec.Flags&command.Write != 0
 	switch r.Spec.Expiry.Effect {
-	case command.Keeps:
 	case command.SetOpts:
-		handsOut = p.opts.get
+		if !p.opts.get {
+			return
+		}
 	case command.GetOpts:
 		changes = p.opts.any
-	default:
-		changes = changes && writes(r.Names) // SORT without STORE only reads
+	case command.Keeps:
+		if changes && r.Spec.Cats&(command.String|command.Stream) == 0 && !writes(r.Names) {
+			return
+		}
 	}
 	switch {
-	case !handsOut:
 	case changes && r.Spec.Cats&command.String != 0:
 		s.guard(GuardKeys, p)
-	case !changes || r.Spec.Cats&command.Stream != 0:
-		if p.Limit == 0 || s.value < p.Limit {
-			p.Limit, p.SizeRule = s.value, s.name
-		}
+	case p.Limit == 0 || s.value < p.Limit:
+		p.Limit, p.SizeRule = s.value, s.name
 	}
 }
 

@@ -1,0 +1,45 @@
+package policy
+
+import (
+	"fmt"
+	"testing"
+)
+
+func BenchmarkDecide(b *testing.B) {
+	p := mustNew(b, full(b))
+	for _, c := range []struct{ name, line string }{
+		{"GET", "GET sess:1"},
+		{"SET", "SET sess:1 v"},
+		{"SET_EX", "SET sess:1 v EX 99999"},
+		{"HSET", "HSET sess:1 f v"},
+		{"MSET_10", "MSET sess:0 v sess:1 v sess:2 v sess:3 v sess:4 v sess:5 v sess:6 v sess:7 v sess:8 v sess:9 v"},
+	} {
+		r := request(b, words(c.line))
+		b.Run(c.name, func(b *testing.B) { benchmark(b, p, r) })
+	}
+}
+
+// The cost of one command must not depend on how many rules there are for other keys.
+func BenchmarkDecide_Rules(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		var c Config
+		for i := range n {
+			c.Rules = append(c.Rules, RuleConfig{Keys: []string{fmt.Sprintf("class%d:*", i)},
+				Expiry: &ExpiryConfig{Default: duration(b, "30m"), Max: duration(b, "12h")}})
+		}
+		p := mustNew(b, c)
+		r := request(b, words(fmt.Sprintf("SET class%d:1 v", n-1)))
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmark(b, p, r) })
+	}
+}
+
+func benchmark(b *testing.B, p *Policy, r *Request) {
+	b.ReportAllocs()
+	var plan Plan
+	for b.Loop() {
+		p.Decide(r, &plan)
+	}
+	if plan.Refusal != nil {
+		b.Fatal(plan.Refusal.Text)
+	}
+}
