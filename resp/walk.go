@@ -53,7 +53,7 @@ func header(b []byte) (kind byte, n int, body []byte, ok bool) {
 	case line:
 		return b[0], len(text), text, true
 	}
-	count, ok := integer(text)
+	count, ok := ParseInt(text)
 	switch {
 	case !ok || count < -1 || count > math.MaxInt64/2:
 		return 0, 0, nil, false
@@ -65,8 +65,9 @@ func header(b []byte) (kind byte, n int, body []byte, ok bool) {
 	return b[0], int(count), b[end+1:], true
 }
 
-// integer reads a decimal number the way Redis writes it: no plus sign, no leading zeros.
-func integer(text []byte) (n int64, ok bool) {
+// ParseInt reads a decimal number as strictly as Redis does: no plus sign, no leading zeros, no space, nothing that
+// doesn't fit into 64 bits.
+func ParseInt(text []byte) (n int64, ok bool) {
 	digits := text
 	minus := len(text) > 1 && text[0] == '-'
 	if minus {
@@ -109,7 +110,7 @@ func Int(raw []byte) (n int64, ok bool) {
 	if !ok || kind != Integer {
 		return 0, false
 	}
-	return integer(body)
+	return ParseInt(body)
 }
 
 // Cursor walks over the values that an aggregate holds.
