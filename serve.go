@@ -87,6 +87,7 @@ func limits(cfg config.Config) proxy.Config {
 		Clients:    l.Clients,
 		AcceptRate: l.AcceptRate,
 		Limits:     proxy.Limits{Args: l.Args, Bulk: int64(l.Bulk), Request: int64(l.Request)},
+		Output:     int64(l.Output),
 		Idle:       time.Duration(l.Idle),
 		Login:      time.Duration(l.Login),
 		Write:      time.Duration(l.Write),

@@ -55,7 +55,7 @@ var table = map[string]row{
 	"BF.SCANDUMP":  {3, Read, Bloom, in(1), keeps, none, Value, Plain},
 
 	// cluster
-	"ASKING":                        pinned(1, 0, Connection|Fast),
+	"ASKING":                        local(1, 0, Connection|Fast),
 	"CLUSTER":                       plain(-2, Server|Container, 0),
 	"CLUSTER ADDSLOTS":              plain(-3, Admin|Server, 0),
 	"CLUSTER ADDSLOTSRANGE":         plain(-4, Admin|Server, 0),
@@ -87,8 +87,8 @@ var table = map[string]row{
 	"CLUSTER SLAVES":                plain(3, Admin|Server, 0),
 	"CLUSTER SLOT-STATS":            plain(-4, Server, 0),
 	"CLUSTER SLOTS":                 plain(2, Server, 0),
-	"READONLY":                      pinned(1, 0, Connection|Fast),
-	"READWRITE":                     pinned(1, 0, Connection|Fast),
+	"READONLY":                      local(1, 0, Connection|Fast),
+	"READWRITE":                     local(1, 0, Connection|Fast),
 
 	// connection
 	"AUTH":                 local(-2, PreAuth, Connection|Fast),
@@ -348,8 +348,8 @@ var table = map[string]row{
 	"COMMAND":                 plain(-1, Container, Connection).replies(CommandTable),
 	"COMMAND COUNT":           plain(2, 0, Connection).replies(CommandTable),
 	"COMMAND DOCS":            plain(-2, 0, Connection).replies(CommandTable),
-	"COMMAND GETKEYS":         plain(-4, 0, Connection).replies(CommandTable),
-	"COMMAND GETKEYSANDFLAGS": plain(-4, 0, Connection).replies(CommandTable),
+	"COMMAND GETKEYS":         plain(-4, 0, Connection),
+	"COMMAND GETKEYSANDFLAGS": plain(-4, 0, Connection),
 	"COMMAND HELP":            plain(2, 0, Connection),
 	"COMMAND INFO":            plain(-2, 0, Connection).replies(CommandTable),
 	"COMMAND LIST":            plain(-2, 0, Connection).replies(CommandTable),
@@ -400,7 +400,7 @@ var table = map[string]row{
 	"MODULE UNLOAD":           plain(3, Admin|Server, 0),
 	"MONITOR":                 pinned(1, Admin|Server, 0),
 	"PSYNC":                   {-3, Admin | Server, 0, nothing, keeps, none, Opaque, Hijack},
-	"REPLCONF":                pinned(-1, Admin|Server, 0),
+	"REPLCONF":                {-1, Admin | Server, 0, nothing, keeps, none, Opaque, Hijack},
 	"REPLICAOF":               plain(3, Admin|Server, 0),
 	"RESTORE-ASKING":          {-4, Write, Keyspace | Dangerous, out(1), carries, grows(Dump, 3), Opaque, Plain},
 	"ROLE":                    plain(1, Server, CatAdmin|Dangerous|Fast),

@@ -75,6 +75,7 @@ type Limits struct {
 	Args       int         `yaml:"args"`        // of one command
 	Bulk       policy.Size `yaml:"bulk"`        // one argument
 	Request    policy.Size `yaml:"request"`     // one command
+	Output     policy.Size `yaml:"output"`      // all replies to commands that came together
 	Idle       Duration    `yaml:"idle"`        // without a word; 0: for ever
 	Login      Duration    `yaml:"login"`       // until AUTH, where that is needed
 	Write      Duration    `yaml:"write"`       // without taking a reply
@@ -113,6 +114,7 @@ func Default() Config {
 			Args:      1 << 20,
 			Bulk:      512 << 20,
 			Request:   1 << 30,
+			Output:    1 << 30,
 			Login:     Duration(time.Minute),
 			Write:     Duration(time.Minute),
 			KeepAlive: Duration(5 * time.Minute),

@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"github.com/tidwall/redcon"
+	"go.uber.org/zap"
 
 	"sessiongate/command"
 )
@@ -12,14 +15,17 @@ import (
 // batch stands on, or it needs a connection of its own. What is governed and not allowed stays, to be refused in its place.
 func (s *Session) leaves(c cmd) bool {
 	spec := c.spec
-	if spec == nil || !s.policy.Transparent() && !s.policy.Governs(spec) {
+	switch {
+	case spec == nil || spec.Flags&command.Container != 0 && len(c.args) > 1:
+		return s.policy.Transparent() && !s.tx.open // nobody knows what it does to a connection
+	case s.composes(spec) != nil:
+		return !s.tx.open
+	case !s.policy.Transparent() && !s.policy.Governs(spec):
 		return false
 	}
 	switch spec.State {
-	case command.Local:
-		return local[spec.ID] != nil // not so a container with a subcommand that isn't there
 	case command.Plain:
-		return !s.tx.open && s.composes(spec) != nil
+		return false
 	case command.End, command.Unwatch:
 		return false
 	case command.Begin:
@@ -46,10 +52,12 @@ func (s *Session) composes(spec *command.Spec) handler {
 // aside runs the command that left the line, if there is one. It reports whether there may be more to decide.
 func (s *Session) aside(ctx context.Context, c cmd) bool {
 	defer s.settle()
-	if c.spec == nil {
-		return c.more
-	}
 	switch {
+	case len(c.args) == 0:
+		return c.more
+	case s.tenant == nil && c.spec == nil:
+	case c.spec == nil || c.spec.Flags&command.Container != 0 && len(c.args) > 1:
+		s.foreign(ctx, c)
 	case s.tenant == nil && c.spec.Flags&command.PreAuth == 0:
 		s.say(errNoAuth)
 	case s.tx.open && !anytime[c.spec.ID]:
@@ -84,6 +92,34 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 	default:
 		s.say("NOPERM replication does not pass a proxy: '" + c.spec.RedisName() + "'")
 	}
+}
+
+// foreign passes on a command that the table doesn't have, on a connection of the client's own: it may block, subscribe or
+// change that connection in ways that nobody here knows. An upstream that doesn't know it either has changed nothing.
+func (s *Session) foreign(ctx context.Context, c cmd) {
+	if isCrossProtocol(c.args) {
+		s.srv.log.Warn("possible attack: a client speaks HTTP, closed", zap.Int64("client", s.id), zap.String("addr", s.peer()))
+		s.quit = true
+		return
+	}
+	if c.spec != nil && ours[c.spec.ID] {
+		s.reply(appendUnknownSub(nil, c.args))
+		return
+	}
+	own, err := s.owned(ctx)
+	if err != nil {
+		s.unavailable(err)
+		return
+	}
+	s.alone(ctx, c)
+	if s.own == own && (len(s.batch.Replies) == 0 || !bytes.HasPrefix(s.batch.Replies[0].Raw, []byte("-ERR unknown "))) {
+		own.pinned, own.stained = true, true
+	}
+}
+
+// isCrossProtocol reports whether args are the beginning of a line of HTTP.
+func isCrossProtocol(args [][]byte) bool {
+	return slices.ContainsFunc(crossProtocol[:], func(word string) bool { return command.IsWord(args[0], word) })
 }
 
 // permitted asks the command rules about a command that is not forwarded as it is; what serves to log in is always allowed.

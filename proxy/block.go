@@ -10,6 +10,10 @@ import (
 // block runs a command that waits for other clients, on a connection of the client's own. Meanwhile the client's socket is
 // watched: if it goes away, so does the upstream connection, at once, and no element is taken for nobody.
 func (s *Session) block(ctx context.Context, c cmd) {
+	if err := s.flush(); err != nil { // the replies owed must not wait too
+		s.quit = true
+		return
+	}
 	own, err := s.pumped(ctx)
 	if err != nil {
 		s.unavailable(err)

@@ -223,10 +223,10 @@ func (s *Session) clientKill(_ context.Context, c cmd) {
 }
 
 func (f *filter) parse(args [][]byte) (errText string) {
-	if len(args)%2 != 0 {
-		return errSyntax
-	}
 	for ; len(args) > 0; args = args[2:] {
+		if len(args) == 1 {
+			return errSyntax
+		}
 		value := string(args[1])
 		switch strings.ToUpper(string(args[0])) {
 		case "ID":

@@ -27,6 +27,7 @@ var editors = [...]editor{
 	command.CursorKeys:   editCursorKeys,
 	command.FirstIsKey:   editFirstIsKey,
 	command.Streams:      editStreams,
+	command.NameCounts:   editNameCounts,
 	command.OKIsOne:      editOKIsOne,
 	command.CommandTable: editCommandTable,
 	command.ServerInfo:   editInfo,
@@ -48,8 +49,13 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 		return dst
 	}
 	if sl.many > 0 {
+		push := newPushEditor(s.policy.Prefix())
 		for _, r := range s.batch.Replies[sl.first : last+1] {
-			dst = append(dst, r.Raw...)
+			if isError(r.Raw) {
+				dst = s.appendError(dst, r.Raw)
+			} else {
+				dst = push.show(dst, r.Raw)
+			}
 		}
 		return dst
 	}
@@ -57,7 +63,22 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 	if over > 0 {
 		return s.oversize(dst, sl, over)
 	}
+	if len(raw) >= largeReply && editors[sl.edit] == nil && !sl.exec && !isError(raw) && (s.own == nil || s.own.pump == nil) {
+		return s.writeThrough(dst, raw)
+	}
 	return s.show(dst, raw, sl)
+}
+
+// writeThrough writes what stands in dst and a large reply behind it, without copying that. It returns dst empty.
+func (s *Session) writeThrough(dst, raw []byte) []byte {
+	s.writing.Store(s.srv.clock.Load())
+	for _, b := range [...][]byte{dst, raw} {
+		if s.broken == nil {
+			_, s.broken = s.conn.Write(b)
+		}
+	}
+	s.writing.Store(0)
+	return dst[:0]
 }
 
 // pick finds the client's reply among those of its slot. In a MULTI of ours that is the first element of EXEC's array; or
@@ -203,6 +224,16 @@ func editStreams(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
 		case raw[0] == '*':
 			return editFirstIsKey(s, dst, elem, sl)
 		case i%2 == 0:
+			return s.appendBare(dst, elem)
+		}
+		return append(dst, elem...), nil
+	})
+}
+
+// editNameCounts strips the names in [name, count, ...].
+func editNameCounts(s *Session, dst, raw []byte, _ *slot) ([]byte, error) {
+	return editElems(dst, raw, func(dst, elem []byte, i int) ([]byte, error) {
+		if i%2 == 0 {
 			return s.appendBare(dst, elem)
 		}
 		return append(dst, elem...), nil

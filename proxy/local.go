@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ type handler func(s *Session, ctx context.Context, c cmd)
 
 // local has the handlers of commands that concern the client's own connection, by row of the table.
 var local = handlers(map[string]handler{
+	"ASKING":          (*Session).noCluster,
 	"AUTH":            (*Session).auth,
 	"CLIENT GETNAME":  (*Session).clientGetName,
 	"CLIENT ID":       (*Session).clientID,
@@ -32,6 +34,8 @@ var local = handlers(map[string]handler{
 	"HELLO":           (*Session).hello,
 	"PING":            (*Session).ping,
 	"QUIT":            (*Session).leave,
+	"READONLY":        (*Session).noCluster,
+	"READWRITE":       (*Session).noCluster,
 	"RESET":           (*Session).reset,
 	"SELECT":          (*Session).selectDB,
 })
@@ -44,6 +48,16 @@ var whileSubscribed = rows("PING")
 
 // changesReplies are local commands that change how replies come back.
 var changesReplies = rows("CLIENT REPLY")
+
+// ours are the containers whose subcommands are the proxy's to know: drivers try new ones on every connection.
+var ours = rows("CLIENT")
+
+// execs is the one command that Redis answers in its own way to a client that is not authenticated.
+var execs = rows("EXEC")
+
+// crossProtocol are the beginnings of HTTP requests. Redis takes them for an attack by way of a browser and hangs up, and so
+// do we: passed on, they would have it hang up on the shared link.
+var crossProtocol = [...]string{"POST", "HOST:"}
 
 // monitors are the commands after which the upstream sends lines unasked.
 var monitors = rows("MONITOR")
@@ -113,6 +127,9 @@ func (s *Session) ping(_ context.Context, c cmd) {
 	}
 }
 
+// noCluster answers what only clients of a cluster ask, the way a Redis that is none does.
+func (s *Session) noCluster(context.Context, cmd) { s.say(errNoCluster) }
+
 func (s *Session) echo(_ context.Context, c cmd) { s.reply(redcon.AppendBulk(nil, c.args[1])) }
 
 func (s *Session) leave(context.Context, cmd) {
@@ -166,7 +183,7 @@ func (s *Session) authenticate(user, password []byte) bool {
 }
 
 // hello handles HELLO [version [AUTH user password] [SETNAME name]].
-func (s *Session) hello(_ context.Context, c cmd) {
+func (s *Session) hello(ctx context.Context, c cmd) {
 	proto := s.proto
 	args := c.args[1:]
 	if len(args) > 0 {
@@ -208,6 +225,9 @@ func (s *Session) hello(_ context.Context, c cmd) {
 		s.rename(func(a *about) { a.name = string(name) })
 	}
 	s.speak(proto)
+	if s.srv.pool.Version() == "" {
+		_, _ = s.ask(ctx, []string{"PING"}) // any command has the upstream tell its version; if it is away, we have one
+	}
 	s.reply(s.appendHello(nil))
 }
 
@@ -222,10 +242,13 @@ func (s *Session) speak(proto int) {
 	s.describe()
 }
 
+// oldestVersion is what HELLO names as long as the upstream has not told its own: the oldest that will do.
+const oldestVersion = "7.0.0"
+
 func (s *Session) appendHello(dst []byte) []byte {
 	dst = resp.AppendMapHeader(dst, s.proto, 7)
 	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "server"), "redis")
-	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "version"), s.srv.pool.Version())
+	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "version"), cmp.Or(s.srv.pool.Version(), oldestVersion))
 	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "proto"), int64(s.proto))
 	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "id"), s.id)
 	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "mode"), "standalone")

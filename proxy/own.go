@@ -79,7 +79,7 @@ func (s *Session) owned(ctx context.Context) (*own, error) {
 func (s *Session) pumped(ctx context.Context) (*own, error) {
 	o, err := s.owned(ctx)
 	if err == nil && o.pump == nil {
-		o.pump = startPump(o.conn, s.conn, s.proto, s.push)
+		o.pump = startPump(o.conn, s.conn, s.proto, newPushEditor(s.tenant.Policy().Prefix()).show)
 		s.describe()
 	}
 	return o, err
@@ -107,9 +107,6 @@ func (s *Session) disown(clean bool) {
 		s.describe()
 	}
 }
-
-// push is called for what the upstream says unasked; it returns what the client gets to see.
-func (s *Session) push(dst, raw []byte) []byte { return append(dst, raw...) }
 
 // settle gives the own connection back when the client has nothing left on it.
 func (s *Session) settle() {

@@ -104,8 +104,11 @@ func appendPlanned(dst []byte, r *policy.Request, p *policy.Plan) []byte {
 	if !slices.IsSortedFunc(names, byArg) {
 		slices.SortFunc(names, byArg)
 	}
-	if p.Guard.Kind != policy.NoGuard {
+	switch {
+	case p.Guard.Kind != policy.NoGuard:
 		return appendGuarded(dst, args, names, p)
+	case r.Spec.State == command.Subscribe:
+		return appendSubscription(dst, args, names, p.Prefix)
 	}
 	var narrow *command.Narrow // looking at every name there is means the tenant's
 	if len(p.Prefix) > 0 {

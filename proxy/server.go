@@ -33,6 +33,7 @@ type Config struct {
 	Clients    int           // connected clients at most
 	AcceptRate int           // new connections per second at most; 0: any number
 	Limits     Limits        // of one command, once the client is authenticated
+	Output     int64         // bytes of replies to one batch of commands at most; a client that asks for more is closed
 	Idle       time.Duration // a client that says nothing for so long is closed; 0: never
 	Login      time.Duration // a client that has to AUTH and hasn't for so long is closed
 	Write      time.Duration // a client that doesn't take its replies for so long is closed
@@ -46,6 +47,7 @@ func Defaults() Config {
 	return Config{
 		Clients:   10000,
 		Limits:    Limits{Args: 1 << 20, Bulk: 512 << 20, Request: 1 << 30},
+		Output:    1 << 30,
 		Login:     time.Minute,
 		Write:     time.Minute,
 		KeepAlive: 300 * time.Second,

@@ -20,6 +20,12 @@ import (
 const (
 	// maxBatch is how many bytes of requests are gathered before they are forwarded.
 	maxBatch = 1 << 20
+	// firstWindow and maxWindow are how many commands a session's first batch may have, and any.
+	firstWindow, maxWindow = 256, 16384
+	// largeReplies is how many bytes of replies to one batch are many.
+	largeReplies = 4 << 20
+	// largeReply is the size in bytes from which a reply is written from where it is, instead of being copied.
+	largeReply = 32 << 10
 	// keepBuffer is the largest buffer a session keeps for its next batch.
 	keepBuffer = 64 << 10
 )
@@ -46,7 +52,9 @@ type Session struct {
 	plan   policy.Plan
 	tx     transaction
 	mute   muting
-	quit   bool // leave after the next flush
+	window int   // how many commands the next batch may have
+	broken error // a reply could not be written
+	quit   bool  // leave after the next flush
 
 	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
 	active  atomic.Int64          // shared: when the last batch was read, Unix seconds
@@ -56,7 +64,7 @@ type Session struct {
 }
 
 func newSession(srv *Server, conn net.Conn, id int64) *Session {
-	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.pool.DB()}
+	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.pool.DB(), window: firstWindow}
 	s.in = newReader(conn, srv.cfg.Limits)
 	s.active.Store(srv.clock.Load())
 	s.about.Store(&about{since: time.Now()})
@@ -171,8 +179,8 @@ type cmd struct {
 // decideAll puts the commands that have arrived into slots. It stops at a command that has to leave the line,
 // which it returns, and when the batch has grown enough.
 func (s *Session) decideAll() (aside cmd) {
-	n := int64(0)
-	defer func() { s.srv.Counts.Commands.Add(n) }()
+	n := 0
+	defer func() { s.srv.Counts.Commands.Add(int64(n)) }()
 	for {
 		args, raw, ok := s.in.next()
 		if !ok {
@@ -183,7 +191,7 @@ func (s *Session) decideAll() (aside cmd) {
 		if !s.decide(c) {
 			return c
 		}
-		if len(s.batch.Req) >= maxBatch && (s.own != nil || !s.tx.open) {
+		if (n >= s.window || len(s.batch.Req) >= maxBatch) && (s.own != nil || !s.tx.open) {
 			return cmd{more: true}
 		}
 	}
@@ -192,8 +200,10 @@ func (s *Session) decideAll() (aside cmd) {
 // decide gives the command a slot: to be forwarded, or refused. It returns false, and does nothing, for a command that leaves the line.
 func (s *Session) decide(c cmd) bool {
 	switch {
+	case c.spec == nil && isCrossProtocol(c.args):
+		return false
 	case s.tenant == nil && (c.spec == nil || c.spec.Flags&command.PreAuth == 0):
-		s.refuse(redcon.AppendError(s.local, errNoAuth))
+		s.refuse(appendLockedOut(s.local, c))
 		return true
 	case s.tenant == nil || s.leaves(c):
 		return false
@@ -221,33 +231,57 @@ func (s *Session) govern(c cmd) {
 		names, ok = c.spec.Names(c.args, names)
 	}
 	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.db, Now: s.srv.pool.Now()}
-	if !ok {
-		s.refuse(redcon.AppendError(s.local, errSyntax))
-		return
+	if !ok { // an error whatever the keys: Redis says which
+		s.req.Names = s.req.Names[:0]
 	}
 	s.policy.Decide(&s.req, &s.plan)
 	if s.plan.Refusal != nil {
 		s.denied(s.plan.Refusal, c.spec)
 		return
 	}
+	if !ok {
+		s.plan = policy.Plan{}
+	}
 	s.send(c)
 }
 
 // known reports whether a governed tenant may use the command at all; if not, it has been answered in Redis's words.
 func (s *Session) known(c cmd) bool {
-	switch spec := c.spec; {
-	case spec == nil:
+	withText, wrong := appendMistake(s.local, c)
+	switch {
+	case wrong:
+		s.refuse(withText)
+	case !s.policy.Governs(c.spec):
 		s.refuse(appendUnknown(s.local, c.args))
-	case spec.Flags&command.Container != 0 && len(c.args) > 1:
-		s.refuse(appendUnknownSub(s.local, c.args))
-	case !s.policy.Governs(spec):
-		s.refuse(appendUnknown(s.local, c.args))
-	case !spec.ArityOK(len(c.args)):
-		s.refuse(appendArity(s.local, spec.RedisName()))
 	default:
 		return true
 	}
 	return false
+}
+
+// appendMistake answers, as Redis does before anything else, a command that there isn't, or with arguments missing.
+func appendMistake(dst []byte, c cmd) (withText []byte, wrong bool) {
+	switch spec := c.spec; {
+	case spec == nil:
+		return appendUnknown(dst, c.args), true
+	case spec.Flags&command.Container != 0 && len(c.args) > 1:
+		return appendUnknownSub(dst, c.args), true
+	case !spec.ArityOK(len(c.args)):
+		return appendArity(dst, spec.RedisName()), true
+	}
+	return dst, false
+}
+
+// appendLockedOut answers a client that has to authenticate first.
+func appendLockedOut(dst []byte, c cmd) []byte {
+	withText, wrong := appendMistake(dst, c)
+	switch {
+	case wrong:
+		return withText
+	case execs[c.spec.ID]:
+		return redcon.AppendError(dst, errExecNoAuth)
+	}
+	return redcon.AppendError(dst, errNoAuth)
 }
 
 // refuse gives the command at hand a slot that is answered here: withText is s.local with the answer appended.
@@ -271,9 +305,15 @@ func (s *Session) forward(ctx context.Context) {
 	if s.batch.Count == 0 {
 		return
 	}
+	s.batch.Max = s.srv.cfg.Output
 	err := s.link.Do(ctx, &s.batch)
 	if err == nil {
+		s.adapt()
 		return
+	}
+	if errors.Is(err, upstream.ErrFlood) { // as Redis does with its output buffer limit
+		s.srv.log.Warn("client closed: its replies are above the output limit", zap.Int64("client", s.id), zap.String("addr", s.peer()), zap.Int64("limit", s.srv.cfg.Output))
+		s.quit = true
 	}
 	start := len(s.local)
 	s.local = redcon.AppendError(s.local, "ERR upstream unavailable: "+cause(err))
@@ -284,6 +324,21 @@ func (s *Session) forward(ctx context.Context) {
 	}
 	if s.own != nil { // what it held upstream is lost: the client has to start again
 		s.quit = true
+	}
+}
+
+// adapt sets how many commands the next batch may have, by how large the replies of this one were. All of a batch's
+// replies are in memory at once, so many small ones may come together, and few large ones.
+func (s *Session) adapt() {
+	bytes := 0
+	for i := range s.batch.Replies {
+		bytes += len(s.batch.Replies[i].Raw)
+	}
+	switch n := len(s.slots); {
+	case bytes > largeReplies:
+		s.window = max(1, n*largeReplies/bytes)
+	case bytes < largeReplies/8 && n >= s.window:
+		s.window = min(8*s.window, maxWindow)
 	}
 }
 
@@ -305,6 +360,9 @@ func (s *Session) edit() {
 
 // flush writes what there is to say in one write.
 func (s *Session) flush() error {
+	if s.broken != nil {
+		return s.broken
+	}
 	if len(s.out) == 0 && (s.own == nil || s.own.pump == nil) {
 		return nil
 	}

@@ -24,7 +24,19 @@ var composed = handlers(map[string]handler{
 
 // narrowed are commands whose answer takes several commands upstream under any rules, not just under a namespace.
 var narrowed = handlers(map[string]handler{
-	"COMMAND COUNT": (*Session).commandCount,
+	"CLUSTER COUNTKEYSINSLOT": (*Session).noCluster,
+	"CLUSTER GETKEYSINSLOT":   (*Session).noCluster,
+	"CLUSTER INFO":            (*Session).noCluster,
+	"CLUSTER KEYSLOT":         (*Session).noCluster,
+	"CLUSTER LINKS":           (*Session).noCluster,
+	"CLUSTER MYID":            (*Session).noCluster,
+	"CLUSTER MYSHARDID":       (*Session).noCluster,
+	"CLUSTER NODES":           (*Session).noCluster,
+	"CLUSTER REPLICAS":        (*Session).noCluster,
+	"CLUSTER SHARDS":          (*Session).noCluster,
+	"CLUSTER SLAVES":          (*Session).noCluster,
+	"CLUSTER SLOTS":           (*Session).noCluster,
+	"COMMAND COUNT":           (*Session).commandCount,
 })
 
 const (

@@ -17,12 +17,14 @@ type call struct {
 	req    []byte  // the owner's bytes; the link reads them until sent, never after
 	limits []int64 // a copy of the owner's
 	count  int
+	max    int64
 	state  callState // guarded by link.mu
 
 	// The receiver's until it wakes the owner.
 	buf     []byte // all replies, one after the other
 	replies []Reply
 	err     error
+	flood   bool // more than max has come: nothing of it is kept
 
 	wake chan struct{} // capacity 1, reused: the receiver never waits for an owner
 }
@@ -49,7 +51,7 @@ func (b *Batch) prepare() *call {
 	if cap(c.replies) > keepReplies {
 		c.replies, c.limits = nil, nil
 	}
-	c.req, c.count, c.state, c.err = b.Req, b.Count, queued, nil
+	c.req, c.count, c.max, c.state, c.err, c.flood = b.Req, b.Count, b.Max, queued, nil, false
 	c.limits = append(c.limits[:0], b.Limits...)
 	c.buf, c.replies = c.buf[:0], slices.Grow(c.replies[:0], b.Count)
 	b.Replies = nil
@@ -75,6 +77,10 @@ func (c *call) add(start int, over int64) {
 
 // finish hands the complete replies to the owner.
 func (c *call) finish() {
+	if c.flood {
+		c.fail(ErrFlood)
+		return
+	}
 	// buf may have moved while it grew: lengths are right, places are not.
 	at := 0
 	for i := range c.replies {

@@ -103,7 +103,11 @@ func (r *receiver) more() bool {
 // keep adds bytes of the current value to its call, unless the value is above its limit.
 func (r *receiver) keep(b []byte) {
 	c := r.cur
-	if r.over {
+	if r.over || c.flood {
+		return
+	}
+	if c.max > 0 && int64(len(c.buf)+len(b)) > c.max {
+		c.flood, c.buf, r.start = true, nil, 0
 		return
 	}
 	if limit := c.limit(); limit > 0 && r.scan.Longest > limit {
@@ -137,8 +141,13 @@ func (r *receiver) end() {
 	if r.over {
 		over, r.over = r.scan.Longest, false
 	}
-	c.add(r.start, over)
-	r.start, r.long = len(c.buf), 0
+	if c.flood {
+		c.replies = append(c.replies, Reply{})
+	} else {
+		c.add(r.start, over)
+		r.start = len(c.buf)
+	}
+	r.long = 0
 	if len(c.replies) == c.count {
 		r.cur, r.start = nil, 0
 		r.link.answered.Add(1)

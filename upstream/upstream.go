@@ -19,6 +19,10 @@ type Batch struct {
 	// The payload of a reply above it is discarded as it streams in: Replies[i].Over tells its length.
 	Limits []int64
 
+	// Max is how many bytes all replies together may have; 0 means any. Beyond it they are discarded as they stream in, and
+	// Do returns ErrFlood.
+	Max int64
+
 	Replies []Reply // one per expected reply, in order; valid until the next Do with this Batch
 
 	private // the link's own bookkeeping; a zero Batch has none
@@ -42,6 +46,9 @@ type Link interface {
 	// Close fails whatever the link carries. Sessions leave it to the Pool.
 	Close() error
 }
+
+// ErrFlood is why a batch has no replies when they are larger than its Max.
+var ErrFlood = errors.New("replies above the output limit")
 
 // Error is why a batch has no replies. Err never shows credentials.
 type Error struct {
