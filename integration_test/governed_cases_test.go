@@ -77,7 +77,6 @@ var governedCases = []governed{
 		SET a v EXAT -5
 		SET a v PXAT 9223372036854775808
 		SET a v EX 10 PX 10
-		SET a v EX 10 EX 20
 		SET a v EX 10 KEEPTTL
 		SET a v KEEPTTL EXAT 5
 		SET a v NX XX

@@ -161,8 +161,9 @@ func (b bench) compare(t *testing.T, g governed, planted map[string]bool) {
 	t.Helper()
 	wantTTL := map[string]int{}
 	for _, entry := range strings.Split(g.ttl, ",") {
-		if name, n, found := strings.Cut(strings.TrimSpace(entry), " "); found {
-			wantTTL[name], _ = strconv.Atoi(n)
+		if entry = strings.TrimSpace(entry); entry != "" {
+			space := strings.LastIndex(entry, " ")
+			wantTTL[entry[:space]], _ = strconv.Atoi(entry[space+1:])
 		}
 	}
 	for _, db := range []string{"1", "0"} {

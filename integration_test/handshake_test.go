@@ -165,7 +165,8 @@ func withoutID(t *testing.T, raw string) string {
 	if !found || id.kind != ':' {
 		t.Fatalf("HELLO's reply has no integer id: %s", shorten(raw))
 	}
-	return strings.Replace(raw, ":"+id.text+"\r\n", ":ID\r\n", 1)
+	const before = "$2\r\nid\r\n:"
+	return strings.Replace(raw, before+id.text, before+"ID", 1)
 }
 
 // Without a password and with one, AUTH and everything before it are answered as Redis answers.
@@ -184,7 +185,11 @@ func TestHandshake_Auth(t *testing.T) {
 		"RESET", "AUTH", "AUTH wrong", "AUTH default wrong", "AUTH nouser sesame", "AUTH a b c", "GET a",
 		"AUTH sesame", "GET a", "AUTH wrong", "GET a", "AUTH default sesame", "GET a", "RESET", "GET a",
 	} {
-		same(t, direct, c, split(line)...)
+		// Redis 7.2 has added a word to this one text.
+		want, got := direct.line(line), strings.Replace(c.line(line), "HELLO <proto> AUTH", "HELLO AUTH", 1)
+		if got != want {
+			t.Errorf("%s\n got %s\nwant %s", line, shorten(got), shorten(want))
+		}
 	}
 	c = dial(t, lockedGate.addr)
 	c.wantPrefix("%7", "HELLO 3 AUTH default sesame SETNAME web")
@@ -250,20 +255,23 @@ func TestHandshake_LimitsBeforeAuth(t *testing.T) {
 // compareRaw sends the same bytes to both servers, then nothing more, and compares all that they say until they close.
 func compareRaw(t *testing.T, direct, proxied, raw string) {
 	t.Helper()
-	answer := func(addr string) string {
-		c := dial(t, addr)
-		defer c.Close()
-		c.send(raw)
-		c.closeWrite()
-		return c.readAll()
-	}
-	want, got := answer(direct), answer(proxied)
+	want, got := answer(t, direct, raw), answer(t, proxied, raw)
 	if got != want {
 		t.Errorf("%s\n got %s\nwant %s", shorten(raw), shorten(got), shorten(want))
 	}
 }
 
-// Unlocked from outside, Redis says how to ask. The words that drivers look for are these.
+// answer is all that a server says to these bytes until it closes the connection.
+func answer(t *testing.T, addr, raw string) string {
+	t.Helper()
+	c := dial(t, addr)
+	defer c.Close()
+	c.send(raw)
+	c.closeWrite()
+	return c.readAll()
+}
+
+// The words that drivers look for.
 func TestHandshake_Texts(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)

@@ -130,7 +130,7 @@ type process struct {
 func startProcess(t testing.TB, path string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(path, args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), env...) // or each would take a second to end
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the tests are killed, so is it
 	if err := p.cmd.Start(); err != nil {
@@ -194,7 +194,7 @@ func startGateOf(t testing.TB, binary func() (string, error), yaml string) *gate
 	addr := ""
 	if !strings.HasPrefix(yaml, "listen:") && !strings.Contains(yaml, "\nlisten:") {
 		addr = loopback(freePort(t))
-		yaml = "listen: " + addr + "\n" + yaml
+		yaml = "listen: " + addr + "\ndrain: 2s\n" + yaml
 	}
 	g := runGate(t, binary, nil, "serve", "--config", writeFile(t, "sessiongate.yaml", yaml))
 	g.addr = addr

@@ -193,7 +193,7 @@ func TestListener_UpstreamTLS(t *testing.T) {
 	cert, key := ca.issue("redis")
 	tlsPort := freePort(t)
 	startRedis(t, "--tls-port", fmt.Sprint(tlsPort), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.file,
-		"--tls-auth-clients", "no", "--requirepass", "upstream secret", "--user", "app on >app-pw ~* &* +@all")
+		"--tls-auth-clients", "no", "--requirepass", "upstream secret", "--user", "app", "on", ">app-pw", "~*", "&*", "+@all")
 	for name, yaml := range map[string]string{
 		"password": "upstream: {url: rediss://%s, password: upstream secret, tls: {ca: " + ca.file + "}}\n",
 		"user":     "upstream: {url: rediss://%s/2, user: app, password: app-pw, tls: {ca: " + ca.file + "}}\n",
