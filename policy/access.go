@@ -115,3 +115,16 @@ func (a *access) Apply(r *Request, _ int, p *Plan) {
 			Text: fmt.Sprintf("NOPERM this rule does not allow the '%s' command (rule %s)", r.Spec.RedisName(), strconv.Quote(a.name))})
 	}
 }
+
+// Denies reports whether the rule for commands without keys, or for every key, denies the command.
+func (p *Policy) Denies(spec *command.Spec) bool {
+	if p.keyless == nil {
+		return false
+	}
+	for _, rule := range p.keyless.rules {
+		if a, ok := rule.(*access); ok {
+			return a.denied[spec.ID]
+		}
+	}
+	return false
+}
