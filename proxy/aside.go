@@ -55,7 +55,9 @@ func (s *Session) aside(ctx context.Context, c cmd) bool {
 	switch {
 	case len(c.args) == 0:
 		return c.more
-	case s.tenant == nil && c.spec == nil:
+	case c.spec == nil && isCrossProtocol(c.args):
+		s.srv.log.Warn("possible attack: a client speaks HTTP, closed", zap.Int64("client", s.id), zap.String("addr", s.peer()))
+		s.out, s.quit = s.out[:0], true
 	case c.spec == nil || c.spec.Flags&command.Container != 0 && len(c.args) > 1:
 		s.foreign(ctx, c)
 	case s.tenant == nil && c.spec.Flags&command.PreAuth == 0:
@@ -97,11 +99,6 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 // foreign passes on a command that the table doesn't have, on a connection of the client's own: it may block, subscribe or
 // change that connection in ways that nobody here knows. An upstream that doesn't know it either has changed nothing.
 func (s *Session) foreign(ctx context.Context, c cmd) {
-	if isCrossProtocol(c.args) {
-		s.srv.log.Warn("possible attack: a client speaks HTTP, closed", zap.Int64("client", s.id), zap.String("addr", s.peer()))
-		s.quit = true
-		return
-	}
 	if c.spec != nil && ours[c.spec.ID] {
 		s.reply(appendUnknownSub(nil, c.args))
 		return

@@ -3,7 +3,9 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sessiongate/command"
@@ -119,5 +121,15 @@ func (s *Session) lets(elem []byte) bool {
 		text = firstWord(elem)
 	}
 	spec := command.ByName(string(text))
-	return spec != nil && s.policy.Governs(spec)
+	return spec != nil && s.may(spec)
+}
+
+// may reports whether the tenant may call the command; a container, if any of its subcommands.
+func (s *Session) may(spec *command.Spec) bool {
+	if spec.Flags&command.Container != 0 && !s.policy.Governs(spec) {
+		return slices.ContainsFunc(command.All(), func(sub *command.Spec) bool {
+			return strings.HasPrefix(sub.Name, spec.Name+" ") && s.may(sub)
+		})
+	}
+	return (s.policy.Governs(spec) || s.composes(spec) != nil) && !s.policy.Denies(spec)
 }

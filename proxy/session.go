@@ -20,8 +20,9 @@ import (
 const (
 	// maxBatch is how many bytes of requests are gathered before they are forwarded.
 	maxBatch = 1 << 20
-	// firstWindow and maxWindow are how many commands a session's first batch may have, and any.
-	firstWindow, maxWindow = 256, 16384
+	// firstWindow is how many commands a session's first batch may have whose replies hold values, maxWindow any batch.
+	// In between it grows as long as the values are small.
+	firstWindow, maxWindow, growWindow = 32, 16384, 16
 	// largeReplies is how many bytes of replies to one batch are many.
 	largeReplies = 4 << 20
 	// largeReply is the size in bytes from which a reply is written from where it is, instead of being copied.
@@ -52,7 +53,8 @@ type Session struct {
 	plan   policy.Plan
 	tx     transaction
 	mute   muting
-	window int   // how many commands the next batch may have
+	window int   // how many values the next batch may ask for
+	asked  int   // how many this one asks for
 	broken error // a reply could not be written
 	quit   bool  // leave after the next flush
 
@@ -180,6 +182,7 @@ type cmd struct {
 // which it returns, and when the batch has grown enough.
 func (s *Session) decideAll() (aside cmd) {
 	n := 0
+	s.asked = 0
 	defer func() { s.srv.Counts.Commands.Add(int64(n)) }()
 	for {
 		args, raw, ok := s.in.next()
@@ -191,7 +194,10 @@ func (s *Session) decideAll() (aside cmd) {
 		if !s.decide(c) {
 			return c
 		}
-		if (n >= s.window || len(s.batch.Req) >= maxBatch) && (s.own != nil || !s.tx.open) {
+		if c.spec != nil && c.spec.Reply.HoldsValues() {
+			s.asked++
+		}
+		if (s.asked >= s.window || len(s.batch.Req) >= maxBatch) && (s.own != nil || !s.tx.open) {
 			return cmd{more: true}
 		}
 	}
@@ -322,23 +328,24 @@ func (s *Session) forward(ctx context.Context) {
 			sl.text, sl.start, sl.end = true, start, len(s.local)
 		}
 	}
-	if s.own != nil { // what it held upstream is lost: the client has to start again
-		s.quit = true
+	if s.own != nil { // if it still held something there, that is lost, and it has to start again
+		s.quit = s.quit || s.tx.open || !s.own.idle()
+		s.disown(false)
 	}
 }
 
-// adapt sets how many commands the next batch may have, by how large the replies of this one were. All of a batch's
+// adapt sets how many values the next batch may ask for, by how large the replies of this one were. All of a batch's
 // replies are in memory at once, so many small ones may come together, and few large ones.
 func (s *Session) adapt() {
 	bytes := 0
 	for i := range s.batch.Replies {
 		bytes += len(s.batch.Replies[i].Raw)
 	}
-	switch n := len(s.slots); {
+	switch {
 	case bytes > largeReplies:
-		s.window = max(1, n*largeReplies/bytes)
-	case bytes < largeReplies/8 && n >= s.window:
-		s.window = min(8*s.window, maxWindow)
+		s.window = max(1, s.asked*largeReplies/bytes)
+	case bytes < largeReplies/growWindow && s.asked >= s.window:
+		s.window = min(growWindow*s.window, maxWindow)
 	}
 }
 

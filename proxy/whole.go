@@ -23,21 +23,25 @@ var composed = handlers(map[string]handler{
 })
 
 // narrowed are commands whose answer takes several commands upstream under any rules, not just under a namespace.
-var narrowed = handlers(map[string]handler{
-	"CLUSTER COUNTKEYSINSLOT": (*Session).noCluster,
-	"CLUSTER GETKEYSINSLOT":   (*Session).noCluster,
-	"CLUSTER INFO":            (*Session).noCluster,
-	"CLUSTER KEYSLOT":         (*Session).noCluster,
-	"CLUSTER LINKS":           (*Session).noCluster,
-	"CLUSTER MYID":            (*Session).noCluster,
-	"CLUSTER MYSHARDID":       (*Session).noCluster,
-	"CLUSTER NODES":           (*Session).noCluster,
-	"CLUSTER REPLICAS":        (*Session).noCluster,
-	"CLUSTER SHARDS":          (*Session).noCluster,
-	"CLUSTER SLAVES":          (*Session).noCluster,
-	"CLUSTER SLOTS":           (*Session).noCluster,
-	"COMMAND COUNT":           (*Session).commandCount,
-})
+var narrowed []handler
+
+func init() { // not above, since commandCount looks at it
+	narrowed = handlers(map[string]handler{
+		"CLUSTER COUNTKEYSINSLOT": (*Session).noCluster,
+		"CLUSTER GETKEYSINSLOT":   (*Session).noCluster,
+		"CLUSTER INFO":            (*Session).noCluster,
+		"CLUSTER KEYSLOT":         (*Session).noCluster,
+		"CLUSTER LINKS":           (*Session).noCluster,
+		"CLUSTER MYID":            (*Session).noCluster,
+		"CLUSTER MYSHARDID":       (*Session).noCluster,
+		"CLUSTER NODES":           (*Session).noCluster,
+		"CLUSTER REPLICAS":        (*Session).noCluster,
+		"CLUSTER SHARDS":          (*Session).noCluster,
+		"CLUSTER SLAVES":          (*Session).noCluster,
+		"CLUSTER SLOTS":           (*Session).noCluster,
+		"COMMAND COUNT":           (*Session).commandCount,
+	})
+}
 
 const (
 	// scanStep is how many slots of the keyspace one SCAN looks at: some 0.1 ms of Redis's time.
