@@ -21,8 +21,10 @@ type call struct {
 	state  callState // guarded by link.mu
 
 	// The receiver's until it wakes the owner.
-	buf     []byte // all replies, one after the other
+	buf     []byte // replies, one after the other
 	replies []Reply
+	sealed  int   // replies that are in an earlier buf, which they keep
+	size    int64 // bytes of all replies so far
 	err     error
 	flood   bool // more than max has come: nothing of it is kept
 
@@ -51,7 +53,8 @@ func (b *Batch) prepare() *call {
 	if cap(c.replies) > keepReplies {
 		c.replies, c.limits = nil, nil
 	}
-	c.req, c.count, c.max, c.state, c.err, c.flood = b.Req, b.Count, b.Max, queued, nil, false
+	c.req, c.count, c.max, c.state, c.err = b.Req, b.Count, b.Max, queued, nil
+	c.sealed, c.size, c.flood = 0, 0, false
 	c.limits = append(c.limits[:0], b.Limits...)
 	c.buf, c.replies = c.buf[:0], slices.Grow(c.replies[:0], b.Count)
 	b.Replies = nil
@@ -81,16 +84,39 @@ func (c *call) finish() {
 		c.fail(ErrFlood)
 		return
 	}
-	// buf may have moved while it grew: lengths are right, places are not.
+	c.seal()
+	c.wake <- struct{}{}
+}
+
+// seal points the replies that are in buf at their places. It may have moved while it grew: until now only their
+// lengths are right.
+func (c *call) seal() {
 	at := 0
-	for i := range c.replies {
-		end := at + len(c.replies[i].Raw)
-		if c.replies[i].Over == 0 {
-			c.replies[i].Raw = c.buf[at:end:end]
+	for i := c.sealed; i < len(c.replies); i++ {
+		r := &c.replies[i]
+		end := at + len(r.Raw)
+		if r.Over == 0 {
+			r.Raw = c.buf[at:end:end]
 		}
 		at = end
 	}
-	c.wake <- struct{}{}
+	c.sealed = len(c.replies)
+}
+
+// reserve makes room for a string that is announced, in a buf of its own if it is long: what came before is not copied
+// then. start is where the value it is in starts in buf; reserve returns where it starts now.
+func (c *call) reserve(start int, announced int64) int {
+	room := int(min(announced, maxGrow)) + headers
+	if cap(c.buf)-len(c.buf) >= room {
+		return start
+	}
+	if announced < longString || start == 0 {
+		c.buf = slices.Grow(c.buf, room)
+		return start
+	}
+	c.seal()
+	c.buf = append(make([]byte, 0, len(c.buf)-start+room), c.buf[start:]...)
+	return 0
 }
 
 // fail hands the owner an error instead.

@@ -36,7 +36,7 @@ type Config struct {
 	HealthInterval time.Duration // distance of health checks, and of PINGs on idle links. Default 1s
 	IdleTimeout    time.Duration // links and pooled dedicated connections nobody used for this long are closed. Default 5m
 
-	MaxInFlight  int64 // bytes of requests that may wait to be written on one link; a larger batch passes alone. Default 64 MiB
+	MaxInFlight  int64 // bytes of requests that may wait to be written on one link; a batch counts for a 16th at most. Default 64 MiB
 	MaxDedicated int   // dedicated connections open at once. Default 5000
 	MaxIdle      int   // dedicated connections kept for reuse. Default 32
 

@@ -34,11 +34,10 @@ func (l *link) run() {
 		if err != nil {
 			l.failed(err)
 		} else {
-			up := time.Now()
 			r := receiver{link: l, conn: conn}
 			l.connected(conn, hello, relay)
 			l.disconnected(&r, r.run())
-			if time.Since(up) > maxBackoff {
+			if r.served {
 				attempt = 0
 			}
 		}
@@ -118,12 +117,9 @@ func (l *link) giveUp(conn net.Conn, why error) {
 	abort(conn)
 }
 
-// failed notes a dial that led to nothing. An upstream that answers, but refuses us, won't think better of it
-// within the hold.
+// failed notes a dial that led to nothing.
 func (l *link) failed(err error) {
 	err = reason(err)
-	var refused *Refused
-	final := errors.As(err, &refused) && !refused.temporary()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -133,7 +129,7 @@ func (l *link) failed(err error) {
 		l.pool.log.Warn("upstream link can't connect", l.fields(zap.Error(err))...)
 	}
 	l.why = err
-	if final || l.pool.cfg.Hold == 0 {
+	if final(err) || l.pool.cfg.Hold == 0 {
 		l.down = err
 		l.failQueue(err)
 	}
@@ -231,6 +227,14 @@ func socket(conn net.Conn) net.Conn {
 		return t.NetConn()
 	}
 	return conn
+}
+
+// final reports whether dialing again is of no use: an upstream that answers, but refuses us, or isn't who it should be,
+// won't think better of it within the hold.
+func final(err error) bool {
+	var refused *Refused
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &refused) && !refused.temporary() || errors.As(err, &cert)
 }
 
 // backoff is how long to wait after the attempt, counted from 0: doubling, with a jitter of a quarter so that many

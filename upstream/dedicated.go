@@ -71,15 +71,13 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 		if err == nil {
 			return conn, h, nil
 		}
-		var refused *Refused
-		final := errors.As(err, &refused) && !refused.temporary()
 		wait := backoff(attempt)
 		switch {
 		case p.ctx.Err() != nil:
 			return nil, h, errClosed
 		case ctx.Err() != nil:
 			return nil, h, ctx.Err()
-		case final, time.Since(start)+wait > p.cfg.Hold:
+		case final(err), time.Since(start)+wait > p.cfg.Hold:
 			return nil, h, err
 		}
 		pause(ctx, wait)

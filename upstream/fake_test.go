@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"crypto/tls"
 	"net"
 	"strconv"
 	"sync"
@@ -12,8 +13,11 @@ import (
 // fake is a server that answers handshakes, health checks and PINGs like a Redis; for everything else it does what
 // the test says. It reads and answers in batches, so that it is no drag on benchmarks.
 type fake struct {
-	ln     net.Listener
-	answer func(c *fakeConn, args [][]byte)
+	answer func(c *fakeConn, args [][]byte)   // does what the test says
+	greet  func(args [][]byte) (reply string) // replies to the rest; nil: manners
+	tls    *tls.Config                        // nil: plain
+
+	ln net.Listener
 
 	mu    sync.Mutex
 	conns map[*fakeConn]struct{}
@@ -29,17 +33,30 @@ type fakeConn struct {
 // newFake starts a fake that calls answer for each command.
 func newFake(t testing.TB, answer func(c *fakeConn, args [][]byte)) *fake {
 	t.Helper()
+	return (&fake{answer: answer}).start(t)
+}
+
+func (f *fake) start(t testing.TB) *fake {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{ln: ln, answer: answer, conns: map[*fakeConn]struct{}{}}
+	f.ln = ln
+	if f.tls != nil {
+		f.ln = tls.NewListener(ln, f.tls)
+	}
+	if f.greet == nil {
+		f.greet = manners
+	}
+	f.conns = map[*fakeConn]struct{}{}
 	f.wg.Go(f.accept)
 	t.Cleanup(f.stop)
 	return f
 }
 
-func (f *fake) url() string { return "redis://" + f.ln.Addr().String() }
+func (f *fake) addr() string { return f.ln.Addr().String() }
+func (f *fake) url() string  { return "redis://" + f.addr() }
 
 func (f *fake) accept() {
 	for {
@@ -76,7 +93,7 @@ func (f *fake) serve(c *fakeConn) {
 				break
 			}
 			argbuf, rest = args, left
-			if reply := manners(args); reply != "" {
+			if reply := f.greet(args); reply != "" {
 				c.out = append(c.out, reply...)
 			} else {
 				f.answer(c, args)
@@ -127,6 +144,9 @@ func (f *fake) stop() {
 	f.cut()
 	f.wg.Wait()
 }
+
+// say writes now, whatever is still to be answered.
+func (c *fakeConn) say(s string) { _, _ = c.Write([]byte(s)) }
 
 // cmd is a command as bytes.
 func cmd(args ...string) []byte {

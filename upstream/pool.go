@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -246,8 +248,7 @@ func (p *Pool) Close() error {
 		return nil
 	}
 	p.closed = true
-	sets, open := p.sets, p.open
-	p.open = map[*Conn]struct{}{}
+	sets, open := p.sets, slices.Collect(maps.Keys(p.open))
 	links := make([]Link, 0, len(p.running))
 	for l := range p.running {
 		links = append(links, l)
@@ -261,7 +262,7 @@ func (p *Pool) Close() error {
 	for _, l := range links {
 		_ = l.Close()
 	}
-	for c := range open {
+	for _, c := range open {
 		_ = c.Close()
 	}
 	p.idle.close()

@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	readSize = 64 << 10 // of the buffer a link reads into
-	maxGrow  = 64 << 20 // bytes of reply buffer made on the mere announcement of a long string
+	readSize   = 64 << 10 // of the buffer a link reads into
+	maxGrow    = 64 << 20 // bytes of reply buffer made on the mere announcement of a long string
+	longString = 32 << 10 // bytes from which a string gets a reply buffer of its own
+	headers    = 64       // bytes of them around a string
 )
 
 var errUnasked = errors.New("broken framing: a reply that nobody asked for")
@@ -27,6 +29,7 @@ type receiver struct {
 	next  int     // of calls
 	cur   *call   // whose replies arrive; nil: the next one's, if any
 
+	served bool  // some call got its replies
 	inside bool  // within a value
 	push   bool  // which is a push frame: nobody's reply
 	over   bool  // which is above its limit: not kept
@@ -106,8 +109,9 @@ func (r *receiver) keep(b []byte) {
 	if r.over || c.flood {
 		return
 	}
-	if c.max > 0 && int64(len(c.buf)+len(b)) > c.max {
+	if c.size += int64(len(b)); c.max > 0 && c.size > c.max && len(c.replies) > 0 {
 		c.flood, c.buf, r.start = true, nil, 0
+		clear(c.replies)
 		return
 	}
 	if limit := c.limit(); limit > 0 && r.scan.Longest > limit {
@@ -115,7 +119,10 @@ func (r *receiver) keep(b []byte) {
 		c.buf = c.buf[:r.start]
 		return
 	}
-	c.buf = reserve(c.buf, &r.long, r.scan.Longest)
+	if r.scan.Longest > r.long {
+		r.long = r.scan.Longest
+		r.start = c.reserve(r.start, r.long)
+	}
 	c.buf = append(c.buf, b...)
 }
 
@@ -149,7 +156,7 @@ func (r *receiver) end() {
 	}
 	r.long = 0
 	if len(c.replies) == c.count {
-		r.cur, r.start = nil, 0
+		r.cur, r.start, r.served = nil, 0, true
 		r.link.answered.Add(1)
 		c.finish()
 	}

@@ -39,7 +39,7 @@ type link struct {
 	mu        sync.Mutex
 	conn      net.Conn  // nil while down
 	queue     []*call   // not yet sent, in order
-	backlog   int64     // bytes of queue
+	backlog   int64     // weight of queue, see weight
 	flight    []*call   // sent since the receiver last asked, in order
 	flushing  bool      // somebody is the flusher; it owns out
 	wrote     sync.Cond // a big request is written, or there is no flusher left for a lost connection
@@ -69,6 +69,14 @@ func newLink(p *Pool, proto, db int) *link {
 
 // Do sends b and waits for its replies; see Link.
 func (l *link) Do(ctx context.Context, b *Batch) error {
+	if err := l.Start(ctx, b); err != nil {
+		return err
+	}
+	return l.Wait(ctx, b)
+}
+
+// Start sends b; see Pipeliner.
+func (l *link) Start(ctx context.Context, b *Batch) error {
 	c := b.prepare()
 	if c.count == 0 {
 		return nil
@@ -82,6 +90,15 @@ func (l *link) Do(ctx context.Context, b *Batch) error {
 	}
 	if flush {
 		l.flush(c)
+	}
+	return nil
+}
+
+// Wait waits for the replies to b; see Pipeliner.
+func (l *link) Wait(ctx context.Context, b *Batch) error {
+	c := b.call
+	if c.count == 0 {
+		return nil
 	}
 	if done := ctx.Done(); done == nil {
 		<-c.wake
@@ -117,7 +134,7 @@ func (l *link) submit(c *call) (flush bool, err error) {
 		}
 	}
 	l.queue = append(l.queue, c)
-	l.backlog += int64(len(c.req))
+	l.backlog += l.weight(c)
 	l.submitted++
 	flush = !l.flushing && l.conn != nil
 	if flush {
@@ -133,7 +150,7 @@ func (l *link) admit(c *call) error {
 		return errClosed
 	case l.down != nil:
 		return l.down
-	case l.backlog > 0 && l.backlog+int64(len(c.req)) > l.pool.cfg.MaxInFlight:
+	case l.backlog > 0 && l.backlog+l.weight(c) > l.pool.cfg.MaxInFlight:
 		return errOverloaded
 	}
 	if !l.running {
@@ -144,6 +161,11 @@ func (l *link) admit(c *call) error {
 		l.downSince, l.why = time.Now(), errNotConnected
 	}
 	return nil
+}
+
+// weight is what c counts for in the backlog: its bytes, but no batch alone may keep the others out.
+func (l *link) weight(c *call) int64 {
+	return min(int64(len(c.req)), l.pool.cfg.MaxInFlight/16)
 }
 
 // abandon lets the owner of c go, unless the link is still reading its request: then the owner must go on waiting,
@@ -159,7 +181,7 @@ func (l *link) abandon(c *call, why error) (err error, gone bool) {
 	}
 	if i := slices.Index(l.queue, c); i >= 0 {
 		l.queue = slices.Delete(l.queue, i, i+1)
-		l.backlog -= int64(len(c.req))
+		l.backlog -= l.weight(c)
 	}
 	return l.pool.error(false, why), true
 }
@@ -214,7 +236,7 @@ func (l *link) gather() (big *call) {
 	for n < len(l.queue) && big == nil && len(l.out) < maxGather {
 		c := l.queue[n]
 		n++
-		l.backlog -= int64(len(c.req))
+		l.backlog -= l.weight(c)
 		if len(c.req) >= bigRequest {
 			c.state, big = writing, c
 		} else {

@@ -19,8 +19,8 @@ type Batch struct {
 	// The payload of a reply above it is discarded as it streams in: Replies[i].Over tells its length.
 	Limits []int64
 
-	// Max is how many bytes all replies together may have; 0 means any. Beyond it they are discarded as they stream in, and
-	// Do returns ErrFlood.
+	// Max is how many bytes all replies together may have, unless there is only one; 0 means any. Beyond it they are
+	// discarded as they stream in, and Do returns ErrFlood.
 	Max int64
 
 	Replies []Reply // one per expected reply, in order; valid until the next Do with this Batch
@@ -45,6 +45,15 @@ type Link interface {
 	Do(ctx context.Context, b *Batch) error
 	// Close fails whatever the link carries. Sessions leave it to the Pool.
 	Close() error
+}
+
+// Pipeliner is a Link that carries several batches of one owner at once.
+type Pipeliner interface {
+	Link
+	// Start sends the batch as Do does, but doesn't wait for the replies. The batch is the link's until Wait has returned.
+	Start(ctx context.Context, b *Batch) error
+	// Wait waits for the replies to a batch that was started, with Do's errors.
+	Wait(ctx context.Context, b *Batch) error
 }
 
 // ErrFlood is why a batch has no replies when they are larger than its Max.

@@ -54,8 +54,9 @@ func (l *link) look(now time.Time, tick time.Duration) {
 		l.giveUp(l.conn, errResting)
 	case now.Sub(w.used) >= cfg.HealthInterval && now.Sub(w.pinged) >= cfg.HealthInterval:
 		w.pinged = now
-		l.queue = append(l.queue, &call{req: ping, count: 1, wake: make(chan struct{}, 1)})
-		l.backlog += int64(len(ping))
+		c := &call{req: ping, count: 1, wake: make(chan struct{}, 1)}
+		l.queue = append(l.queue, c)
+		l.backlog += l.weight(c)
 		l.startRelay()
 	}
 }
