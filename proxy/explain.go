@@ -35,7 +35,7 @@ func (e Explanation) String() string {
 // runs in the same step as the command.
 func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	e := Explanation{Command: quoteArgs(args), Verdict: "forward"}
-	s := &Session{policy: p, proto: 2}
+	s := &Session{flight: &flight{policy: p}, proto: 2}
 	c := cmd{spec: command.Lookup(args), args: args}
 	if !p.Transparent() && !s.known(c) {
 		return e.refused(string(s.local))

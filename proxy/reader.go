@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	firstBlock = 16 << 10 // bytes of the buffer that a first read goes into
-	drainBytes = 1 << 20  // read at once at most, so that a deep pipeline travels in few large batches
-	aheadBytes = 1 << 20  // kept of a client that sends more while it waits for a reply
+	firstBlock = 16 << 10  // bytes of the buffer that a first read goes into
+	longRead   = 8 << 10   // a read of so many bytes looks like a part of a long pipeline
+	drainBytes = 256 << 10 // read at once at most, so that a deep pipeline travels in few large batches
+	aheadBytes = 1 << 20   // kept of a client that sends more while it waits for a reply
 )
 
 // errFull tells that a client which waits for a reply has sent more than is kept for it.
@@ -28,6 +29,7 @@ type reader struct {
 	conn  net.Conn
 	raw   syscall.RawConn              // nil: conn can't be read without waiting
 	ready func(fd uintptr) (done bool) // r.drain, bound once so that a read allocates nothing
+	look  func(fd uintptr) (done bool) // the same, without waiting
 
 	block      *block // nil: nothing has arrived
 	start, end int    // block.data[start:end] has arrived and wasn't handed out
@@ -44,6 +46,7 @@ type reader struct {
 func newReader(conn net.Conn, limits Limits) *reader {
 	r := &reader{conn: conn, check: check{limits: limits, strict: true}}
 	r.ready = r.drain
+	r.look = func(fd uintptr) bool { r.drain(fd); return true }
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		r.raw, _ = c.SyscallConn() // an error leaves it nil
@@ -100,6 +103,27 @@ func (r *reader) peek(f func(args [][]byte) bool) {
 			return
 		}
 	}
+}
+
+// poll reports whether there are further whole commands. It doesn't wait for any, and doesn't even look unless the last read
+// brought so much that the client seems to be sending a long pipeline. What next returned is no longer valid when it says yes.
+func (r *reader) poll() bool {
+	if r.whole() {
+		return true
+	}
+	if r.raw == nil || r.got < longRead || r.lost != nil || r.broken != nil {
+		return false
+	}
+	r.held = false
+	if r.block != nil {
+		r.block.args = r.block.args[:0]
+		r.compact()
+	}
+	r.got = 0
+	if err := r.raw.Read(r.look); err != nil {
+		return false
+	}
+	return r.got > 0 && r.whole()
 }
 
 // await blocks until further bytes arrive behind the commands handed out, which stay valid: it watches over a client that

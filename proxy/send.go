@@ -20,7 +20,7 @@ type slot struct {
 	limit   int64
 	mute    bool // CLIENT REPLY: the client doesn't want it
 	many    int  // replies that all go to the client: the confirmations of SUBSCRIBE
-	exec    bool // EXEC's: its array holds the replies of tx.queue[start:end]
+	exec    bool // EXEC's: its array holds the replies of queue[start:end]
 	text    bool // answered here, by local[start:end]
 	start   int
 	end     int
@@ -76,9 +76,9 @@ func (s *Session) send(c cmd) {
 		s.batch.Count++
 		sl.first, sl.wrapped = sl.first-1, n+3
 	case s.tx.open && c.spec.State == command.End:
-		sl.exec, sl.start, sl.end = true, s.tx.start, len(s.tx.queue)
+		sl.exec, sl.start, sl.end = true, s.tx.start, len(s.inTx)
 	case s.tx.open:
-		s.tx.queue = append(s.tx.queue, queued{slot: sl, extra: n})
+		s.inTx = append(s.inTx, queued{slot: sl, extra: n})
 		sl.edit, sl.limit = command.Opaque, 0
 	}
 	if sl.limit > 0 {

@@ -66,6 +66,7 @@ type Server struct {
 
 	lastID   atomic.Int64
 	Counts   Counts
+	window   atomic.Int64 // how many values a new session may ask for at once
 	clock    atomic.Int64 // Unix seconds, to the second: cheaper than asking each time
 	draining atomic.Bool
 
@@ -91,6 +92,7 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 		sessions: map[int64]*Session{},
 	}
 	s.clock.Store(s.started.Unix())
+	s.window.Store(firstWindow)
 	return s
 }
 

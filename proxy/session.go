@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,10 +20,12 @@ import (
 
 const (
 	// maxBatch is how many bytes of requests are gathered before they are forwarded.
-	maxBatch = 1 << 20
-	// firstWindow is how many commands a session's first batch may have whose replies hold values, maxWindow any batch.
-	// In between it grows as long as the values are small.
-	firstWindow, maxWindow, growWindow = 32, 16384, 16
+	maxBatch = 128 << 10
+	// firstWindow is how many values a new session may ask for at once as long as nobody has shown that values are small
+	// here, maxWindow any session. A window grows while values are small, and shrinks when they are not.
+	firstWindow, maxWindow, growWindow = 16, 16384, 32
+	// maxFlying is how many batches of one client are under way at once, at most.
+	maxFlying = 16
 	// largeReplies is how many bytes of replies to one batch are many.
 	largeReplies = 4 << 20
 	// largeReply is the size in bytes from which a reply is written from where it is, instead of being copied.
@@ -44,19 +47,18 @@ type Session struct {
 	link   upstream.Link // where the batch goes: a shared link, or own
 	own    *own          // upstream connection of this client alone, nil if it needs none
 
-	policy *policy.Policy // of the batch at hand
-	batch  upstream.Batch
-	slots  []slot // one per command of the batch
-	local  []byte // texts of the slots that are answered here
-	out    []byte // replies not yet written
-	req    policy.Request
-	plan   policy.Plan
-	tx     transaction
-	mute   muting
-	window int   // how many values the next batch may ask for
-	asked  int   // how many this one asks for
-	broken error // a reply could not be written
-	quit   bool  // leave after the next flush
+	*flight           // the batch at hand
+	flying  []*flight // batches whose replies have not been edited, in order
+	spare   []*flight // for reuse
+	out     []byte    // replies not yet written
+	req     policy.Request
+	plan    policy.Plan
+	tx      transaction
+	mute    muting
+	window  int   // how many values may be asked for at once
+	asked   int   // how many are
+	broken  error // a reply could not be written
+	quit    bool  // leave after the next flush
 
 	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
 	active  atomic.Int64          // shared: when the last batch was read, Unix seconds
@@ -65,8 +67,21 @@ type Session struct {
 	rested  bool                  // buffers were given back since the last command
 }
 
+// flight is one batch of commands on its way upstream and back.
+type flight struct {
+	policy *policy.Policy // by which it was decided
+	batch  upstream.Batch
+	slots  []slot   // one per command
+	local  []byte   // texts of the slots that are answered here
+	inTx   []queued // what the commands of transactions in it bring at EXEC
+	asked  int      // values it asks for
+	cut    bool     // there was no room for more values
+	lost   error    // why there are no replies
+	sent   bool     // started on a link that has not been waited for
+}
+
 func newSession(srv *Server, conn net.Conn, id int64) *Session {
-	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.pool.DB(), window: firstWindow}
+	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.pool.DB(), window: int(srv.window.Load()), flight: &flight{}}
 	s.in = newReader(conn, srv.cfg.Limits)
 	s.active.Store(srv.clock.Load())
 	s.about.Store(&about{since: time.Now()})
@@ -109,9 +124,8 @@ func (s *Session) serve(ctx context.Context) error {
 		for more := true; more; {
 			s.begin()
 			aside := s.decideAll() // every command that has arrived into a slot, up to one that leaves the line
-			s.forward(ctx)
-			s.edit()
-			more = s.aside(ctx, aside)
+			s.depart(ctx)
+			more = s.goOn(ctx, aside)
 		}
 		if err := s.flush(); err != nil {
 			return err
@@ -154,13 +168,17 @@ func (s *Session) fill() error {
 
 // begin empties the batch and takes the tenant's policy, once: a reload never splits a batch.
 func (s *Session) begin() {
+	if slices.Contains(s.flying, s.flight) {
+		s.flight = s.another()
+	}
 	s.slots = s.slots[:0]
 	s.local = s.local[:0]
 	s.batch.Req = s.batch.Req[:0]
 	s.batch.Limits = s.batch.Limits[:0]
 	s.batch.Count = 0
+	s.lost, s.sent, s.cut = nil, false, false
 	if !s.tx.open {
-		s.tx.queue = s.tx.queue[:0]
+		s.inTx = s.inTx[:0]
 	}
 	if s.tenant != nil {
 		s.policy = s.tenant.Policy()
@@ -182,7 +200,7 @@ type cmd struct {
 // which it returns, and when the batch has grown enough.
 func (s *Session) decideAll() (aside cmd) {
 	n := 0
-	s.asked = 0
+	s.flight.asked = 0
 	defer func() { s.srv.Counts.Commands.Add(int64(n)) }()
 	for {
 		args, raw, ok := s.in.next()
@@ -196,8 +214,10 @@ func (s *Session) decideAll() (aside cmd) {
 		}
 		if c.spec != nil && c.spec.Reply.HoldsValues() {
 			s.asked++
+			s.flight.asked++
+			s.cut = s.asked >= s.window
 		}
-		if (s.asked >= s.window || len(s.batch.Req) >= maxBatch) && (s.own != nil || !s.tx.open) {
+		if (s.cut || len(s.batch.Req) >= maxBatch) && (s.own != nil || !s.tx.open) {
 			return cmd{more: true}
 		}
 	}
@@ -306,17 +326,19 @@ func (s *Session) denied(r *policy.Refusal, spec *command.Spec) {
 	s.srv.refused.note(s.tenant.Name, spec.Name, r)
 }
 
-// forward sends the batch and waits for its replies. If they don't come, every slot still open gets the error.
+// forward sends the batch and waits for its replies.
 func (s *Session) forward(ctx context.Context) {
 	if s.batch.Count == 0 {
 		return
 	}
 	s.batch.Max = s.srv.cfg.Output
-	err := s.link.Do(ctx, &s.batch)
-	if err == nil {
-		s.adapt()
-		return
+	if err := s.link.Do(ctx, &s.batch); err != nil {
+		s.failed(err)
 	}
+}
+
+// failed gives every slot still open the error that kept its reply from coming.
+func (s *Session) failed(err error) {
 	if errors.Is(err, upstream.ErrFlood) { // as Redis does with its output buffer limit
 		s.srv.log.Warn("client closed: its replies are above the output limit", zap.Int64("client", s.id), zap.String("addr", s.peer()), zap.Int64("limit", s.srv.cfg.Output))
 		s.quit = true
@@ -343,10 +365,74 @@ func (s *Session) adapt() {
 	}
 	switch {
 	case bytes > largeReplies:
-		s.window = max(1, s.asked*largeReplies/bytes)
-	case bytes < largeReplies/growWindow && s.asked >= s.window:
+		s.window = max(1, s.flight.asked*largeReplies/bytes)
+		s.srv.window.Store(firstWindow)
+	case bytes < largeReplies/growWindow && s.cut:
 		s.window = min(growWindow*s.window, maxWindow)
+		s.srv.window.Store(int64(min(s.window, firstWindow*growWindow)))
 	}
+}
+
+// depart sends the batch. What is to be done when its replies are there is done by land.
+func (s *Session) depart(ctx context.Context) {
+	s.flying = append(s.flying, s.flight)
+	if s.batch.Count == 0 {
+		return
+	}
+	s.batch.Max = s.srv.cfg.Output
+	if link, ok := s.link.(upstream.Pipeliner); ok {
+		s.lost = link.Start(ctx, &s.batch)
+		s.sent = s.lost == nil
+	} else {
+		s.lost = s.link.Do(ctx, &s.batch)
+	}
+}
+
+// land waits for the replies of the oldest batch under way and edits them.
+func (s *Session) land(ctx context.Context) {
+	if !slices.Contains(s.flying, s.flight) {
+		s.spare = append(s.spare, s.flight)
+	}
+	s.flight = s.flying[0]
+	s.flying = s.flying[:copy(s.flying, s.flying[1:])]
+	if s.sent {
+		s.lost = s.link.(upstream.Pipeliner).Wait(ctx, &s.batch)
+	}
+	s.asked -= s.flight.asked
+	if s.lost != nil {
+		s.failed(s.lost)
+	} else if s.batch.Count > 0 {
+		s.adapt()
+	}
+	s.edit()
+}
+
+// another returns a flight that is not under way.
+func (s *Session) another() *flight {
+	if n := len(s.spare); n > 0 {
+		r := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		return r
+	}
+	return &flight{}
+}
+
+// goOn decides what comes next. A command that leaves the line waits until all batches before it have landed. While a client
+// sends a long pipeline, the next batch is sent before the last one's replies are here.
+func (s *Session) goOn(ctx context.Context, aside cmd) (more bool) {
+	if aside.args == nil && s.own == nil && (aside.more || s.in.poll()) {
+		for len(s.flying) == maxFlying || len(s.flying) > 0 && s.asked >= s.window {
+			s.land(ctx)
+			if s.flush() != nil {
+				break // it comes up again at the end
+			}
+		}
+		return !s.quit && s.broken == nil
+	}
+	for len(s.flying) > 0 {
+		s.land(ctx)
+	}
+	return s.aside(ctx, aside)
 }
 
 // cause is the part of an upstream error that a client may see: why, not where.
@@ -375,6 +461,7 @@ func (s *Session) flush() error {
 	}
 	s.writing.Store(s.srv.clock.Load())
 	_, err := s.write(s.out)
+	s.broken = err
 	s.writing.Store(0)
 	s.out = s.out[:0]
 	if cap(s.out) > keepBuffer {
@@ -398,8 +485,10 @@ func (s *Session) rest() {
 	}
 	s.rested = true
 	s.in.shrink()
-	s.batch.Release()
-	s.slots, s.local, s.out, s.req, s.plan = nil, nil, nil, policy.Request{}, policy.Plan{}
+	if !s.tx.open {
+		s.flight, s.spare, s.flying = &flight{policy: s.policy}, nil, nil
+	}
+	s.out, s.req, s.plan = nil, policy.Request{}, policy.Plan{}
 }
 
 // restAfter is how long a client is silent before its buffers are given back.

@@ -14,8 +14,7 @@ import (
 // different is that their replies come in EXEC's array, together with those of the EXPIRE commands that follow them.
 type transaction struct {
 	open  bool
-	queue []queued // of the open transaction, and of those before it in the same batch
-	start int      // where the open one begins in queue
+	start int // where it begins in the flight's inTx
 }
 
 // queued is what one command brings in EXEC's array: its own reply, and then extra ones of commands that follow it.
@@ -29,7 +28,7 @@ const failing = "*1\r\n$4\r\nAUTH\r\n"
 
 // enterTx notes that the commands to come are queued.
 func (s *Session) enterTx() {
-	s.tx.open, s.tx.start = true, len(s.tx.queue)
+	s.tx.open, s.tx.start = true, len(s.inTx)
 }
 
 // spoil has the open transaction fail at EXEC, as Redis does when it can't queue a command: one was refused here.
@@ -43,6 +42,7 @@ func (s *Session) spoil() {
 func (s *Session) multi(ctx context.Context, c cmd) {
 	if _, err := s.owned(ctx); err != nil {
 		s.unavailable(err)
+		s.quit = true // what follows must not run outside of the transaction that there isn't
 		return
 	}
 	s.enterTx()
@@ -54,6 +54,7 @@ func (s *Session) watch(ctx context.Context, c cmd) {
 	own, err := s.owned(ctx)
 	if err != nil {
 		s.unavailable(err)
+		s.quit = true // what follows must not run as if the keys were watched
 		return
 	}
 	own.watching = true
@@ -112,7 +113,7 @@ func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
 	if _, ok := header(raw); !ok { // null: a watched key has changed; or DISCARD's OK
 		return append(dst, raw...), nil
 	}
-	queue := s.tx.queue[sl.start:sl.end]
+	queue := s.inTx[sl.start:sl.end]
 	dst = append(dst, resp.Array)
 	dst = strconv.AppendInt(dst, int64(len(queue)), 10)
 	dst = append(dst, "\r\n"...)
