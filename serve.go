@@ -42,9 +42,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n := threads(cfg); n > 0 {
-		runtime.GOMAXPROCS(n)
-	}
+	runtime.GOMAXPROCS(threads(cfg))
 	listeners, err := listen(ctx, cfg)
 	if err != nil {
 		return err
@@ -64,8 +62,15 @@ func (p *program) serve(ctx context.Context) error {
 	return err
 }
 
-// threads is how many run Go code at once; 0 leaves it to the runtime.
-func threads(cfg config.Config) int { return cfg.Threads }
+// threads is how many threads run Go code at once. Waking another thread costs more than most commands do: measured on
+// 2 cores, one thread spends a quarter less CPU per command than two and serves more of them, as Redis and the clients
+// want a core too. The default leaves half of the cores to those, and takes no more than one Redis can keep busy.
+func threads(cfg config.Config) int {
+	if cfg.Threads > 0 {
+		return cfg.Threads
+	}
+	return min(max(runtime.NumCPU()/2, 1), 4)
+}
 
 // tenants makes each tenant of the configuration one that the proxy can serve.
 func tenants(cfg config.Config) ([]*proxy.Tenant, error) {

@@ -95,7 +95,7 @@ func TestProgram_Explain(t *testing.T) {
 		{"SET sess:1 v EX 99999", []string{"> SET sess:1 v EX 99999", "= SET app:sess:1 v EX 43200", "web"}},
 		{"SET sess:1 v", []string{"= SET app:sess:1 v EX 1800"}},
 		{"SET other v", []string{"= SET app:other v"}},
-		{"GET sess:1", []string{"= GET app:sess:1"}},
+		{"GET sess:1", []string{"GET app:sess:1"}},
 		{"SET sess:1 0123456789a", []string{"! DENIED size: value of 11 bytes is above the limit of 10 (rule \"web\")"}},
 		{"APPEND sess:1 v", []string{"! NOPERM", "append"}},
 		{"FOO bar", []string{"! ERR unknown command 'FOO'"}},

@@ -124,6 +124,9 @@ func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	return err
 }
 
+// cutGrace is how long sessions may take to end once they are cut.
+const cutGrace = time.Second
+
 // wait returns when every session is gone; after cfg.Drain it cuts those that are left.
 func (s *Server) wait(cut context.CancelFunc) {
 	gone := make(chan struct{})
@@ -137,7 +140,10 @@ func (s *Server) wait(cut context.CancelFunc) {
 		s.log.Warn("drain time is over, closing clients", zap.Duration("drain", s.cfg.Drain))
 		cut()
 		s.each(func(c *Session) { _ = c.conn.Close() })
-		<-gone
+		select {
+		case <-gone:
+		case <-time.After(cutGrace): // who still waits for the upstream ends when the pool is closed
+		}
 	}
 }
 

@@ -134,36 +134,42 @@ func (s *Session) serve(ctx context.Context) error {
 	return nil
 }
 
-// fill blocks until a whole command has arrived. It is interrupted when the session should rest or leave.
+// fill blocks until a whole command has arrived.
 func (s *Session) fill() error {
 	for {
 		err := s.in.fill()
-		var late net.Error
-		var broken protocolError
-		switch {
-		case err == nil:
+		if err == nil {
 			s.active.Store(s.srv.clock.Load())
 			s.rested = false
 			return nil
-		case errors.As(err, &broken):
-			s.out = redcon.AppendError(s.out, "ERR Protocol error: "+string(broken))
-			s.quit = true
-			return errors.Join(err, s.flush())
-		case !errors.As(err, &late) || !late.Timeout():
-			return err
-		case s.killed.Load() || s.srv.draining.Load():
-			return io.EOF
 		}
-		if s.own != nil && s.own.pump != nil {
-			if err := s.own.pump.broken(); err != nil {
-				return err
-			}
-		}
-		s.rest()
-		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+		if err = s.interrupted(err); err != nil {
 			return err
 		}
 	}
+}
+
+// interrupted handles the end of a read that brought no command. It returns nil when the session is to go on reading.
+func (s *Session) interrupted(err error) error {
+	var late net.Error
+	var broken protocolError
+	switch {
+	case errors.As(err, &broken):
+		s.out = redcon.AppendError(s.out, "ERR Protocol error: "+string(broken))
+		s.quit = true
+		return errors.Join(err, s.flush())
+	case !errors.As(err, &late) || !late.Timeout():
+		return err
+	case s.killed.Load() || s.srv.draining.Load():
+		return io.EOF
+	}
+	if s.own != nil && s.own.pump != nil {
+		if err := s.own.pump.broken(); err != nil {
+			return err
+		}
+	}
+	s.rest()
+	return s.conn.SetReadDeadline(time.Time{})
 }
 
 // begin empties the batch and takes the tenant's policy, once: a reload never splits a batch.
@@ -373,7 +379,8 @@ func (s *Session) adapt() {
 	}
 }
 
-// depart sends the batch. What is to be done when its replies are there is done by land.
+// depart sends the batch. What is to be done when its replies are there is done by land. Neither has to heed ctx: the link
+// ends every wait within its read timeout, or when the pool is closed.
 func (s *Session) depart(ctx context.Context) {
 	s.flying = append(s.flying, s.flight)
 	if s.batch.Count == 0 {
@@ -381,7 +388,7 @@ func (s *Session) depart(ctx context.Context) {
 	}
 	s.batch.Max = s.srv.cfg.Output
 	if link, ok := s.link.(upstream.Pipeliner); ok {
-		s.lost = link.Start(ctx, &s.batch)
+		s.lost = link.Start(context.Background(), &s.batch)
 		s.sent = s.lost == nil
 	} else {
 		s.lost = s.link.Do(ctx, &s.batch)
@@ -396,7 +403,7 @@ func (s *Session) land(ctx context.Context) {
 	s.flight = s.flying[0]
 	s.flying = s.flying[:copy(s.flying, s.flying[1:])]
 	if s.sent {
-		s.lost = s.link.(upstream.Pipeliner).Wait(ctx, &s.batch)
+		s.lost = s.link.(upstream.Pipeliner).Wait(context.Background(), &s.batch)
 	}
 	s.asked -= s.flight.asked
 	if s.lost != nil {
