@@ -124,7 +124,7 @@ func (s *Session) permitted(c cmd) bool {
 	if s.policy.Transparent() || c.spec.Flags&command.PreAuth != 0 {
 		return true
 	}
-	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, s.req.Names[:0], s.db, s.srv.pool.Now()
+	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, s.req.Names[:0], s.db, s.now()
 	s.policy.Decide(&s.req, &s.plan)
 	if s.plan.Refusal == nil {
 		return true

@@ -75,6 +75,7 @@ type flight struct {
 	local  []byte   // texts of the slots that are answered here
 	inTx   []queued // what the commands of transactions in it bring at EXEC
 	asked  int      // values it asks for
+	at     int64    // the upstream's clock when it was decided, Unix milliseconds; 0: nobody has asked
 	cut    bool     // there was no room for more values
 	lost   error    // why there are no replies
 	sent   bool     // started on a link that has not been waited for
@@ -182,7 +183,7 @@ func (s *Session) begin() {
 	s.batch.Req = s.batch.Req[:0]
 	s.batch.Limits = s.batch.Limits[:0]
 	s.batch.Count = 0
-	s.lost, s.sent, s.cut = nil, false, false
+	s.lost, s.sent, s.cut, s.at = nil, false, false, 0
 	if !s.tx.open {
 		s.inTx = s.inTx[:0]
 	}
@@ -262,7 +263,7 @@ func (s *Session) govern(c cmd) {
 	if c.spec.Names != nil {
 		names, ok = c.spec.Names(c.args, names)
 	}
-	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.db, Now: s.srv.pool.Now()}
+	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.db, Now: s.now()}
 	if !ok { // an error whatever the keys: Redis says which
 		s.req.Names = s.req.Names[:0]
 	}
@@ -275,6 +276,14 @@ func (s *Session) govern(c cmd) {
 		s.plan = policy.Plan{}
 	}
 	s.send(c)
+}
+
+// now is the upstream's clock, asked once per batch.
+func (s *Session) now() int64 {
+	if s.at == 0 {
+		s.at = s.srv.pool.Now()
+	}
+	return s.at
 }
 
 // known reports whether a governed tenant may use the command at all; if not, it has been answered in Redis's words.
