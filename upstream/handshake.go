@@ -97,7 +97,8 @@ func (s handshake) steps(greet bool) []step {
 	if !greet {
 		steps = append(steps, step{"CLIENT", []string{"ID"}, false, (*hello).number})
 	}
-	return append(steps, step{"TIME", nil, false, (*hello).time})
+	steps = append(steps, step{"TIME", nil, false, (*hello).time})
+	return append(steps, step{"PING", nil, false, nil}) // says whether it is still loading, as the others need not
 }
 
 // converse sends all steps at once and reads their replies. The first refusal that matters is returned, after the
@@ -128,7 +129,7 @@ func (s handshake) converse(conn net.Conn, steps []step) (hello, error) {
 			if st.use != nil {
 				st.use(&h, reply)
 			}
-		case st.must && refused == nil:
+		case (st.must || bytes.HasPrefix(reply, []byte("-LOADING"))) && refused == nil:
 			refused = &Refused{Step: st.name, Reply: s.redact(reply)}
 		}
 		buf = rest
