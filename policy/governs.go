@@ -11,12 +11,12 @@ const governed = command.Keyspace | command.String | command.Bitmap | command.Hy
 func (p *Policy) Governs(spec *command.Spec) bool {
 	namespaced := len(p.namespace.prefix) > 0
 	switch {
-	case p.Transparent() || spec.State == command.Local:
+	case p.Transparent():
 		return true
-	case spec.State == command.Blocks:
-		return !spec.MayBlock(nil) // with other arguments it may; Decide looks at them
-	case spec.State != command.Plain:
+	case spec.State == command.Pinned || spec.State == command.Hijack:
 		return false
+	case spec.State != command.Plain: // about the client's own connection, or on keys like any other
+		return true
 	case spec.Flags&command.Container != 0: // alone, or with a subcommand that the table doesn't have
 		return spec.Reply == command.CommandTable
 	case spec.Flags&(command.Admin|command.Script) != 0 || spec.Cats&command.Scripting != 0:
@@ -24,7 +24,7 @@ func (p *Policy) Governs(spec *command.Spec) bool {
 	case spec.Flags&command.Server != 0:
 		return spec.Reply == command.ServerInfo
 	case spec.Cats&command.PubSub != 0:
-		return !namespaced
+		return !namespaced || spec.Names != nil
 	case spec.Names != nil:
 		return spec.Cats&governed != 0 && !sendsAway(spec)
 	case spec.Flags&command.Whole != 0:
@@ -39,9 +39,4 @@ func needsArgs(spec *command.Spec) bool { return spec.Arity > 1 || spec.Arity < 
 // yet nothing is written here.
 func sendsAway(spec *command.Spec) bool {
 	return spec.Flags&command.Write != 0 && spec.Cats&command.Dangerous != 0 && spec.Expiry.Effect == command.Keeps
-}
-
-// waits refuses a command that Governs lets through for its other uses.
-func waits(spec *command.Spec) *Refusal {
-	return &Refusal{Kind: "commands", Text: "NOPERM the '" + spec.RedisName() + "' command can't wait here: no rule covers that"}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"time"
 )
 
@@ -25,27 +26,77 @@ func (s *Session) block(ctx context.Context, c cmd) {
 		s.batch.Count++
 	}
 	s.place(c)
-	if s.slots[0].text {
+	switch {
+	case s.slots[0].text:
 		s.edit()
-		return
+	case s.slots[0].wrapped > 0:
+		s.blockingMove(ctx, own, c)
+	case s.wait(ctx, own):
+		s.edit()
 	}
-	if err := own.pump.send(ctx, &s.batch, false, true); err != nil {
-		s.disown(false)
-		s.unavailable(err)
-		return
+}
+
+// wait sends the batch and waits for its replies, for ever if need be. If they don't come, the client has been told.
+func (s *Session) wait(ctx context.Context, own *own) bool {
+	err := own.pump.send(ctx, &s.batch, false, true)
+	if err == nil {
+		err = s.await(ctx, own)
 	}
-	if err = s.await(ctx, own); err == nil {
+	if err == nil {
 		err = own.pump.receive(&s.batch)
 	}
 	switch {
+	case err == nil:
+		return true
 	case errors.Is(err, errLeft):
 		s.quit = true
 		s.disown(false)
-	case err != nil:
+	default:
 		s.disown(false)
 		s.unavailable(err)
-	default:
-		s.edit()
+	}
+	return false
+}
+
+// blockingMove runs a command that moves an element to a key which has to have an expiry then. The move and the expiry are one
+// step, in a MULTI, where nothing waits. So it is tried, and while there is nothing to move, waited until there is: by moving
+// the source's next element to where it is already.
+func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
+	seconds, err := strconv.ParseFloat(string(c.args[len(c.args)-1]), 64)
+	until := time.Now().Add(time.Duration(seconds * float64(time.Second)))
+	for {
+		s.forward(ctx)
+		if s.own != own {
+			s.edit()
+			return
+		}
+		if raw, _ := s.pick(&s.slots[0]); err != nil || seconds < 0 || !isNull(raw) {
+			s.edit()
+			return
+		}
+		left := time.Until(until).Seconds()
+		switch {
+		case seconds == 0:
+			left = 0
+		case left <= 0:
+			left = 0.001
+		}
+		move, mute := s.slots[0], s.mute
+		s.begin()
+		s.batch.Req = appendWait(s.batch.Req, s.policy.Prefix(), c.args, left)
+		s.batch.Count = 1
+		s.slots = append(s.slots, slot{spec: c.spec, mute: move.mute})
+		if !s.wait(ctx, own) {
+			return
+		}
+		if raw := s.batch.Replies[0].Raw; isNull(raw) || isError(raw) {
+			s.edit()
+			return
+		}
+		s.begin()
+		s.mute = mute
+		s.place(c)
+		s.slots[0].mute = move.mute
 	}
 }
 
@@ -117,6 +168,7 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
+	s.describe()
 	s.edit()
 }
 

@@ -77,7 +77,7 @@ func (s *Session) send(c cmd) {
 		sl.first, sl.wrapped = sl.first-1, n+3
 	case s.tx.open && c.spec.State == command.End:
 		sl.exec, sl.start, sl.end = true, s.tx.start, len(s.inTx)
-	case s.tx.open:
+	case s.tx.open && c.spec.State != command.Begin && c.spec.State != command.Watch: // those two are answered at once
 		s.inTx = append(s.inTx, queued{slot: sl, extra: n})
 		sl.edit, sl.limit = command.Opaque, 0
 	}
@@ -218,6 +218,21 @@ func appendBounds(dst []byte, r *policy.Request, p *policy.Plan) ([]byte, int) {
 		}
 	}
 	return dst, n
+}
+
+// appendWait writes a command that waits until the list args[1] has an element and changes nothing. args is BLMOVE source
+// destination wherefrom whereto timeout, or BRPOPLPUSH source destination timeout.
+func appendWait(dst, prefix []byte, args [][]byte, seconds float64) []byte {
+	end := []byte("RIGHT")
+	if len(args) > 4 {
+		end = args[3]
+	}
+	dst = append(dst, "*6\r\n$6\r\nBLMOVE\r\n"...)
+	dst = appendName(dst, prefix, args[1], command.In)
+	dst = appendName(dst, prefix, args[1], command.In)
+	dst = redcon.AppendBulk(dst, end)
+	dst = redcon.AppendBulk(dst, end)
+	return redcon.AppendBulkString(dst, strconv.FormatFloat(seconds, 'f', 3, 64))
 }
 
 func appendSelect(dst []byte, db int) []byte {

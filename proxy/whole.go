@@ -40,6 +40,7 @@ func init() { // not above, since commandCount looks at it
 		"CLUSTER SLAVES":          (*Session).noCluster,
 		"CLUSTER SLOTS":           (*Session).noCluster,
 		"COMMAND COUNT":           (*Session).commandCount,
+		"PUBSUB NUMPAT":           (*Session).numPat,
 	})
 }
 
@@ -222,6 +223,15 @@ func (s *Session) randomKey(ctx context.Context, _ cmd) {
 	default:
 		s.reply(redcon.AppendBulkString(nil, chosen[len(prefix):]))
 	}
+}
+
+// numPat counts the patterns of the tenant's clients of this proxy; the upstream counts everybody's.
+func (s *Session) numPat(context.Context, cmd) {
+	n := 0
+	for _, o := range s.siblings() {
+		n += o.about.Load().patterns
+	}
+	s.reply(redcon.AppendInt(nil, int64(n)))
 }
 
 // commandCount counts the commands that the tenant may call.
