@@ -29,7 +29,7 @@ func TestPolicy_Governs(t *testing.T) {
 			"CLUSTER GETKEYSINSLOT", "CLUSTER NODES", "SWAPDB", "MIGRATE", "FAILOVER", "MODULE LOAD", "LATENCY RESET", "PFDEBUG", "ROLE", "LASTSAVE",
 			"CLIENT PAUSE", "MEMORY STATS"}},
 		{both, false, []string{"CONFIG", "OBJECT", "XGROUP", "CLIENT", "SCRIPT", "ACL"}}, // with a subcommand that is not known
-		{both, false, []string{"PUBSUB NUMPAT"}}, // the proxy counts itself
+		{both, false, []string{"PUBSUB NUMPAT"}},                                         // the proxy counts itself
 	} {
 		for _, name := range c.names {
 			spec := command.ByName(name)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/tidwall/redcon"
 	"go.uber.org/zap"
@@ -26,7 +27,9 @@ func (s *Session) leaves(c cmd) bool {
 	switch spec.State {
 	case command.Plain:
 		return false
-	case command.End, command.Unwatch:
+	case command.End:
+		return s.tx.open && s.tx.moves
+	case command.Unwatch:
 		return false
 	case command.Begin:
 		return !s.tx.open && s.own == nil && !s.whole()
@@ -62,6 +65,8 @@ func (s *Session) aside(ctx context.Context, c cmd) bool {
 		s.foreign(ctx, c)
 	case s.tenant == nil && c.spec.Flags&command.PreAuth == 0:
 		s.say(errNoAuth)
+	case s.tx.open && c.spec.State == command.End:
+		s.endElsewhere(ctx, c)
 	case s.tx.open && !anytime[c.spec.ID]:
 		s.queue(ctx, c)
 	case s.proto == 2 && s.subscribed() && c.spec.State != command.Subscribe && !anytime[c.spec.ID] && !whileSubscribed[c.spec.ID]:
@@ -140,6 +145,11 @@ func (s *Session) permitted(c cmd) bool {
 func (s *Session) queue(ctx context.Context, c cmd) {
 	s.own.stained = true
 	if c.spec.Flags&command.PreAuth == 0 && c.spec.State == command.Local && !changesReplies[c.spec.ID] {
+		if selects[c.spec.ID] && len(c.args) == 2 {
+			if db, err := strconv.Atoi(string(c.args[1])); err == nil {
+				s.tx.db, s.tx.moves = db, true
+			}
+		}
 		s.alone(ctx, c)
 		return
 	}

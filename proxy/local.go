@@ -59,6 +59,9 @@ var execs = rows("EXEC")
 // do we: passed on, they would have it hang up on the shared link.
 var crossProtocol = [...]string{"POST", "HOST:"}
 
+// selects are the commands that choose a database.
+var selects = rows("SELECT")
+
 // monitors are the commands after which the upstream sends lines unasked.
 var monitors = rows("MONITOR")
 

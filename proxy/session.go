@@ -292,10 +292,12 @@ func (s *Session) known(c cmd) bool {
 	switch {
 	case wrong:
 		s.refuse(withText)
-	case !s.policy.Governs(c.spec):
-		s.refuse(appendUnknown(s.local, c.args))
-	default:
+	case s.policy.Governs(c.spec):
 		return true
+	case c.spec.Flags&(command.Admin|command.Server) != 0:
+		s.refuse(redcon.AppendError(s.local, "NOPERM the '"+c.spec.RedisName()+"' command concerns the whole server and is not allowed under rules or a namespace"))
+	default:
+		s.refuse(appendUnknown(s.local, c.args))
 	}
 	return false
 }

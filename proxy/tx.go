@@ -14,6 +14,8 @@ import (
 // different is that their replies come in EXEC's array, together with those of the EXPIRE commands that follow them.
 type transaction struct {
 	open  bool
+	db    int // the database that a queued SELECT goes to, when moves
+	moves bool
 	start int // where it begins in the flight's inTx
 }
 
@@ -28,7 +30,7 @@ const failing = "*1\r\n$4\r\nAUTH\r\n"
 
 // enterTx notes that the commands to come are queued.
 func (s *Session) enterTx() {
-	s.tx.open, s.tx.start = true, len(s.inTx)
+	s.tx = transaction{open: true, start: len(s.inTx)}
 }
 
 // spoil has the open transaction fail at EXEC, as Redis does when it can't queue a command: one was refused here.
@@ -47,6 +49,19 @@ func (s *Session) multi(ctx context.Context, c cmd) {
 	}
 	s.enterTx()
 	s.alone(ctx, c)
+}
+
+// endElsewhere ends a transaction in which the client selects another database: if it is carried out, so has the client.
+func (s *Session) endElsewhere(ctx context.Context, c cmd) {
+	db := s.tx.db
+	s.alone(ctx, c)
+	if len(s.batch.Replies) == 1 && !s.tx.open {
+		if _, done := header(s.batch.Replies[0].Raw); done {
+			s.disown(false)
+			s.db, s.link = db, nil
+			s.describe()
+		}
+	}
 }
 
 // watch has the client's keys watched on a connection of its own, as WATCH belongs to a connection.

@@ -40,6 +40,8 @@ func init() { // not above, since commandCount looks at it
 		"CLUSTER SLAVES":          (*Session).noCluster,
 		"CLUSTER SLOTS":           (*Session).noCluster,
 		"COMMAND COUNT":           (*Session).commandCount,
+		"CONFIG GET":              (*Session).configGet,
+		"CONFIG SET":              (*Session).configSet,
 		"PUBSUB NUMPAT":           (*Session).numPat,
 	})
 }

@@ -1,0 +1,80 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/redcon"
+
+	"sessiongate/resp"
+)
+
+// notifications is the setting that Spring Session changes when it starts, so that it hears of sessions that end.
+const notifications = "notify-keyspace-events"
+
+// harmless are the server's settings that a tenant may read: drivers look at some of them. The others are the operator's.
+var harmless = []string{"appendonly", "databases", "maxmemory", "maxmemory-policy", notifications, "proto-max-bulk-len",
+	"replica-read-only", "save", "slave-read-only", "tcp-keepalive", "timeout"}
+
+// configGet answers CONFIG GET pattern ... with what the upstream says of harmless settings.
+func (s *Session) configGet(ctx context.Context, c cmd) {
+	ask := []string{"CONFIG", "GET"}
+	for _, pattern := range c.args[2:] {
+		ask = append(ask, string(pattern))
+	}
+	raws, err := s.ask(ctx, ask)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	var pairs [][]byte
+	var name []byte
+	for elem := range elems(raws[0]) {
+		if name == nil {
+			name = elem
+			continue
+		}
+		if text, _ := resp.Bulk(name); slices.Contains(harmless, string(text)) {
+			pairs = append(pairs, name, elem)
+		}
+		name = nil
+	}
+	text := resp.AppendMapHeader(nil, s.proto, len(pairs)/2)
+	for _, each := range pairs {
+		text = append(text, each...)
+	}
+	s.reply(text)
+}
+
+// configSet lets a tenant ask for keyspace notifications, which the upstream then sends in addition to those it sends already;
+// which of them a tenant hears of is decided by its namespace. Nothing else can be set.
+func (s *Session) configSet(ctx context.Context, c cmd) {
+	if len(c.args) != 4 || !strings.EqualFold(string(c.args[2]), notifications) {
+		s.say("NOPERM the 'config|set' command sets nothing but " + notifications + " here")
+		return
+	}
+	raws, err := s.ask(ctx, []string{"CONFIG", "GET", notifications})
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	have := ""
+	for elem := range elems(raws[0]) {
+		text, _ := resp.Bulk(elem) // the last one is the value
+		have = string(text)
+	}
+	merged := have
+	for _, flag := range string(c.args[3]) {
+		if !strings.ContainsRune(merged, flag) {
+			merged += string(flag)
+		}
+	}
+	if merged != have {
+		if _, err := s.ask(ctx, []string{"CONFIG", "SET", notifications, merged}); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+	s.reply(redcon.AppendOK(nil))
+}
