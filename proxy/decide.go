@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"github.com/tidwall/redcon"
+
+	"sessiongate/command"
+	"sessiongate/policy"
+)
+
+// decide gives the command a slot: to be forwarded, or refused. It returns false, and does nothing, for a command that leaves the line.
+func (s *Session) decide(c cmd) bool {
+	switch {
+	case c.spec == nil && isCrossProtocol(c.args):
+		return false
+	case s.tenant == nil && (c.spec == nil || c.spec.Flags&command.PreAuth == 0):
+		s.refuse(appendLockedOut(s.local, c))
+		return true
+	case s.tenant == nil || s.leaves(c):
+		return false
+	}
+	s.place(c)
+	return true
+}
+
+// place puts the command into the batch as the tenant's policy wants it, or a refusal into its slot.
+func (s *Session) place(c cmd) {
+	if s.policy.Transparent() {
+		s.pass(c)
+	} else if s.known(c) {
+		s.govern(c)
+	}
+	if c.spec != nil {
+		s.follow(c)
+	}
+}
+
+// govern decides a command by the rules.
+func (s *Session) govern(c cmd) {
+	names, ok := s.req.Names[:0], true
+	if c.spec.Names != nil {
+		names, ok = c.spec.Names(c.args, names)
+	}
+	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.db, Now: s.now()}
+	if !ok { // an error whatever the keys: Redis says which
+		s.req.Names = s.req.Names[:0]
+	}
+	s.policy.Decide(&s.req, &s.plan)
+	if s.plan.Refusal != nil {
+		s.denied(s.plan.Refusal, c.spec)
+		return
+	}
+	if !ok {
+		s.plan = policy.Plan{}
+	}
+	s.send(c)
+}
+
+// now is the upstream's clock, asked once per batch.
+func (s *Session) now() int64 {
+	if s.at == 0 {
+		s.at = s.srv.pool.Now()
+	}
+	return s.at
+}
+
+// known reports whether a governed tenant may use the command at all; if not, it has been answered in Redis's words.
+func (s *Session) known(c cmd) bool {
+	withText, wrong := appendMistake(s.local, c)
+	switch {
+	case wrong:
+		s.refuse(withText)
+	case s.policy.Governs(c.spec):
+		return true
+	case c.spec.Flags&(command.Admin|command.Server) != 0:
+		s.refuse(redcon.AppendError(s.local, "NOPERM the '"+c.spec.RedisName()+"' command concerns the whole server and is not allowed under rules or a namespace"))
+	default:
+		s.refuse(appendUnknown(s.local, c.args))
+	}
+	return false
+}
+
+// appendMistake answers, as Redis does before anything else, a command that there isn't, or with arguments missing.
+func appendMistake(dst []byte, c cmd) (withText []byte, wrong bool) {
+	switch spec := c.spec; {
+	case spec == nil:
+		return appendUnknown(dst, c.args), true
+	case spec.Flags&command.Container != 0 && len(c.args) > 1:
+		return appendUnknownSub(dst, c.args), true
+	case !spec.ArityOK(len(c.args)):
+		return appendArity(dst, spec.RedisName()), true
+	}
+	return dst, false
+}
+
+// appendLockedOut answers a client that has to authenticate first.
+func appendLockedOut(dst []byte, c cmd) []byte {
+	withText, wrong := appendMistake(dst, c)
+	switch {
+	case wrong:
+		return withText
+	case execs[c.spec.ID]:
+		return redcon.AppendError(dst, errExecNoAuth)
+	}
+	return redcon.AppendError(dst, errNoAuth)
+}
+
+// refuse gives the command at hand a slot that is answered here: withText is s.local with the answer appended.
+func (s *Session) refuse(withText []byte) {
+	s.slots = append(s.slots, slot{text: true, start: len(s.local), end: len(withText), mute: s.mute.next()})
+	s.local = withText
+	if s.tx.open {
+		s.spoil()
+	}
+}
+
+// denied answers a command that a rule refuses, counts and logs it.
+func (s *Session) denied(r *policy.Refusal, spec *command.Spec) {
+	s.refuse(r.AppendRESP(s.local))
+	s.srv.Counts.Refused.Add(1)
+	s.srv.refused.note(s.tenant.Name, spec.Name, r)
+}

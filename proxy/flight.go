@@ -1,0 +1,178 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/tidwall/redcon"
+	"go.uber.org/zap"
+
+	"sessiongate/policy"
+	"sessiongate/upstream"
+)
+
+const (
+	// firstWindow is how many values a new session may ask for at once as long as nobody has shown that values are small
+	// here, maxWindow any session. A window grows while values are small, and shrinks when they are not.
+	firstWindow, maxWindow, growWindow = 16, 16384, 32
+	// maxFlying is how many batches of one client are under way at once, at most.
+	maxFlying = 16
+	// largeReplies is how many bytes of replies to one batch are many.
+	largeReplies = 4 << 20
+)
+
+// flight is one batch of commands on its way upstream and back.
+type flight struct {
+	policy *policy.Policy // by which it was decided
+	batch  upstream.Batch
+	slots  []slot   // one per command
+	local  []byte   // texts of the slots that are answered here
+	inTx   []queued // what the commands of transactions in it bring at EXEC
+	asked  int      // values it asks for
+	at     int64    // the upstream's clock when it was decided, Unix milliseconds; 0: nobody has asked
+	cut    bool     // there was no room for more values
+	lost   error    // why there are no replies
+	sent   bool     // started on a link that has not been waited for
+}
+
+// begin empties the batch and takes the tenant's policy, once: a reload never splits a batch.
+func (s *Session) begin() {
+	if slices.Contains(s.flying, s.flight) {
+		s.flight = s.another()
+	}
+	s.slots = s.slots[:0]
+	s.local = s.local[:0]
+	s.batch.Req = s.batch.Req[:0]
+	s.batch.Limits = s.batch.Limits[:0]
+	s.batch.Count = 0
+	s.lost, s.sent, s.cut, s.at = nil, false, false, 0
+	if !s.tx.open {
+		s.inTx = s.inTx[:0]
+	}
+	if s.tenant != nil {
+		s.policy = s.tenant.Policy()
+	}
+	if s.link == nil {
+		s.link = s.srv.pool.Link(s.proto, s.db)
+	}
+}
+
+// forward sends the batch and waits for its replies.
+func (s *Session) forward(ctx context.Context) {
+	if s.batch.Count == 0 {
+		return
+	}
+	s.batch.Max = s.srv.cfg.Output
+	if err := s.link.Do(ctx, &s.batch); err != nil {
+		s.failed(err)
+	}
+}
+
+// failed gives every slot still open the error that kept its reply from coming.
+func (s *Session) failed(err error) {
+	if errors.Is(err, upstream.ErrFlood) { // as Redis does with its output buffer limit
+		s.srv.log.Warn("client closed: its replies are above the output limit", zap.Int64("client", s.id), zap.String("addr", s.peer()), zap.Int64("limit", s.srv.cfg.Output))
+		s.quit = true
+	}
+	start := len(s.local)
+	s.local = redcon.AppendError(s.local, "ERR upstream unavailable: "+cause(err))
+	for i := range s.slots {
+		if sl := &s.slots[i]; !sl.text {
+			sl.text, sl.start, sl.end = true, start, len(s.local)
+		}
+	}
+	if s.own != nil { // if it still held something there, that is lost, and it has to start again
+		s.quit = s.quit || s.tx.open || !s.own.idle()
+		s.disown(false)
+	}
+}
+
+// adapt sets how many values the next batch may ask for, by how large the replies of this one were. All of a batch's
+// replies are in memory at once, so many small ones may come together, and few large ones.
+func (s *Session) adapt() {
+	bytes := 0
+	for i := range s.batch.Replies {
+		bytes += len(s.batch.Replies[i].Raw)
+	}
+	switch {
+	case bytes > largeReplies:
+		s.window = max(1, s.flight.asked*largeReplies/bytes)
+		s.srv.window.Store(firstWindow)
+	case bytes < largeReplies/growWindow && s.cut:
+		s.window = min(growWindow*s.window, maxWindow)
+		s.srv.window.Store(int64(min(s.window, firstWindow*growWindow)))
+	}
+}
+
+// depart sends the batch. What is to be done when its replies are there is done by land. Neither has to heed ctx: the link
+// ends every wait within its read timeout, or when the pool is closed.
+func (s *Session) depart(ctx context.Context) {
+	s.flying = append(s.flying, s.flight)
+	if s.batch.Count == 0 {
+		return
+	}
+	s.batch.Max = s.srv.cfg.Output
+	if link, ok := s.link.(upstream.Pipeliner); ok {
+		s.lost = link.Start(context.Background(), &s.batch)
+		s.sent = s.lost == nil
+	} else {
+		s.lost = s.link.Do(ctx, &s.batch)
+	}
+}
+
+// land waits for the replies of the oldest batch under way and edits them.
+func (s *Session) land(ctx context.Context) {
+	if !slices.Contains(s.flying, s.flight) {
+		s.spare = append(s.spare, s.flight)
+	}
+	s.flight = s.flying[0]
+	s.flying = s.flying[:copy(s.flying, s.flying[1:])]
+	if s.sent {
+		s.lost = s.link.(upstream.Pipeliner).Wait(context.Background(), &s.batch)
+	}
+	s.asked -= s.flight.asked
+	if s.lost != nil {
+		s.failed(s.lost)
+	} else if s.batch.Count > 0 {
+		s.adapt()
+	}
+	s.edit()
+}
+
+// another returns a flight that is not under way.
+func (s *Session) another() *flight {
+	if n := len(s.spare); n > 0 {
+		r := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		return r
+	}
+	return &flight{}
+}
+
+// goOn decides what comes next. A command that leaves the line waits until all batches before it have landed. While a client
+// sends a long pipeline, the next batch is sent before the last one's replies are here.
+func (s *Session) goOn(ctx context.Context, aside cmd) (more bool) {
+	if aside.args == nil && s.own == nil && (aside.more || s.in.poll()) {
+		for len(s.flying) == maxFlying || len(s.flying) > 0 && s.asked >= s.window {
+			s.land(ctx)
+			if s.flush() != nil {
+				break // it comes up again at the end
+			}
+		}
+		return !s.quit && s.broken == nil
+	}
+	for len(s.flying) > 0 {
+		s.land(ctx)
+	}
+	return s.aside(ctx, aside)
+}
+
+// cause is the part of an upstream error that a client may see: why, not where.
+func cause(err error) string {
+	var e *upstream.Error
+	if errors.As(err, &e) {
+		return e.Err.Error()
+	}
+	return err.Error()
+}

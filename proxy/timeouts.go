@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"time"
+
+	"sessiongate/policy"
+)
+
+// rest gives back the buffers of a client that has been silent for a while.
+func (s *Session) rest() {
+	if s.rested {
+		return
+	}
+	s.rested = true
+	s.in.shrink()
+	if !s.tx.open {
+		s.flight, s.spare, s.flying = &flight{policy: s.policy}, nil, nil
+	}
+	s.out, s.req, s.plan = nil, policy.Request{}, policy.Plan{}
+}
+
+// restAfter is how long a client is silent before its buffers are given back.
+const restAfter = 3 * time.Second
+
+// checkTimeouts runs on the server's sweeper, once a second: it wakes a session that should rest or leave.
+func (s *Session) checkTimeouts() {
+	now := time.Now()
+	cfg := &s.srv.cfg
+	silent := now.Sub(time.Unix(s.active.Load(), 0))
+	if since := s.writing.Load(); since != 0 && now.Sub(time.Unix(since, 0)) > cfg.Write {
+		_ = s.conn.SetWriteDeadline(now)
+		return
+	}
+	a := s.about.Load()
+	switch {
+	case a.stateful: // Redis exempts subscribers and blocked clients from its timeout too
+	case cfg.Idle > 0 && silent > cfg.Idle:
+		s.kill()
+	case a.tenant == "" && now.Sub(a.since) > cfg.Login:
+		s.kill()
+	case silent >= restAfter && silent < restAfter+2*time.Second:
+		s.interrupt()
+	}
+}
+
+// kill makes the session leave as soon as it reads again.
+func (s *Session) kill() {
+	s.killed.Store(true)
+	s.interrupt()
+}
+
+// interrupt ends a read that is under way.
+func (s *Session) interrupt() {
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// peer is the client's address, for logs and CLIENT LIST.
+func (s *Session) peer() string {
+	if addr := s.conn.RemoteAddr(); addr != nil && addr.String() != "" && addr.String() != "@" {
+		return addr.String()
+	}
+	return s.conn.LocalAddr().String() + ":0" // a UNIX socket: Redis shows the socket's path
+}
