@@ -46,13 +46,13 @@ func appendGuarded(dst []byte, args [][]byte, names []command.Ref, p *policy.Pla
 	dst = redcon.AppendArray(dst, 3+keys+3+len(args))
 	dst = redcon.AppendBulkString(dst, "EVAL")
 	dst = redcon.AppendBulkString(dst, guards[p.Guard.Kind])
-	dst = redcon.AppendBulkInt(dst, int64(keys))
+	dst = appendBulkInt(dst, int64(keys))
 	for _, name := range names {
 		if name.Kind <= command.Out {
 			dst = appendName(dst, p.Prefix, args[name.Arg], name.Kind)
 		}
 	}
-	dst = redcon.AppendBulkInt(dst, p.Guard.Limit)
+	dst = appendBulkInt(dst, p.Guard.Limit)
 	dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
 	dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
 	return appendArgs(dst, args, names, p.Prefix)

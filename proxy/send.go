@@ -237,7 +237,7 @@ func appendWait(dst, prefix []byte, args [][]byte, seconds float64) []byte {
 
 func appendSelect(dst []byte, db int) []byte {
 	dst = append(dst, "*2\r\n$6\r\nSELECT\r\n"...)
-	return redcon.AppendBulkInt(dst, int64(db))
+	return appendBulkInt(dst, int64(db))
 }
 
 // appendExpire writes EXPIRE in seconds, or PEXPIRE when ms isn't whole seconds.
@@ -249,6 +249,12 @@ func appendExpire(dst, prefix, key []byte, ms int64, flag string) []byte {
 		dst = append(dst, "*4\r\n$7\r\nPEXPIRE\r\n"...)
 	}
 	dst = appendName(dst, prefix, key, command.Out)
-	dst = redcon.AppendBulkInt(dst, ms)
+	dst = appendBulkInt(dst, ms)
 	return redcon.AppendBulkString(dst, flag)
+}
+
+// appendBulkInt writes n as a bulk string. redcon's function of that name makes a string first.
+func appendBulkInt(dst []byte, n int64) []byte {
+	var digits [20]byte
+	return redcon.AppendBulk(dst, strconv.AppendInt(digits[:0], n, 10))
 }
