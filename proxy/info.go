@@ -73,6 +73,8 @@ func editCommandTable(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
 	for elem := range elems(raw) {
 		_, described := header(elem)
 		switch {
+		case raw[0] == resp.Map && described == (name == nil): // a map goes name, description, name ...
+			return dst, errShape
 		case !described && name != nil && s.lets(name):
 			kept = append(kept, name)
 			name = elem

@@ -35,7 +35,9 @@ func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
 		return err
 	}
 	_ = o.conn.SetReadDeadline(time.Now().Add(o.timeout))
-	o.replies = o.replies[:0]
+	if o.replies = o.replies[:0]; cap(o.replies) > keepBuffer {
+		o.replies = nil
+	}
 	ends := make([]int, 0, b.Count)
 	over := make([]int64, b.Count)
 	for i := range b.Count {
@@ -47,7 +49,9 @@ func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
 		if o.replies, over[i], err = o.conn.ReadReplyWithin(o.replies, limit); err != nil {
 			return err
 		}
-		ends = append(ends, len(o.replies))
+		if ends = append(ends, len(o.replies)); b.Max > 0 && i > 0 && int64(len(o.replies)) > b.Max {
+			return upstream.ErrFlood
+		}
 	}
 	b.Replies = b.Replies[:0]
 	start := 0
