@@ -17,7 +17,7 @@ const (
 	// here, maxWindow any session. A window grows while values are small, and shrinks when they are not.
 	firstWindow, maxWindow, growWindow = 16, 16384, 32
 	// maxFlying is how many batches of one client are under way at once, at most.
-	maxFlying = 16
+	maxFlying = 8
 	// largeReplies is how many bytes of replies to one batch are many.
 	largeReplies = 4 << 20
 )
@@ -101,7 +101,7 @@ func (s *Session) adapt() {
 		s.srv.window.Store(firstWindow)
 	case bytes < largeReplies/growWindow && s.cut:
 		s.window = min(growWindow*s.window, maxWindow)
-		s.srv.window.Store(int64(min(s.window, firstWindow*growWindow)))
+		s.srv.window.Store(int64(s.window))
 	}
 }
 
@@ -164,6 +164,9 @@ func (s *Session) goOn(ctx context.Context, aside cmd) (more bool) {
 	}
 	for len(s.flying) > 0 {
 		s.land(ctx)
+		if len(s.flying) > 0 {
+			_ = s.flush() // an error comes up again at the end
+		}
 	}
 	return s.aside(ctx, aside)
 }

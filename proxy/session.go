@@ -23,7 +23,7 @@ const (
 	// largeReply is the size in bytes from which a reply is written from where it is, instead of being copied.
 	largeReply = 32 << 10
 	// keepBuffer is the largest buffer a session keeps for its next batch.
-	keepBuffer = 64 << 10
+	keepBuffer = 256 << 10
 )
 
 // Session is one connected client. Its goroutine owns everything here but the fields marked shared.

@@ -4,7 +4,7 @@ import "slices"
 
 // What a batch keeps from one run for the next.
 const (
-	keepBytes   = 64 << 10 // of reply buffer
+	keepBytes   = 256 << 10 // of reply buffer
 	keepReplies = 1 << 10
 )
 
