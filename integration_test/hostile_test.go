@@ -338,3 +338,28 @@ func TestHostile_OtherProtocols(t *testing.T) {
 		}
 	}
 }
+
+// A flood of new clients waits its turn; none is turned away, and those who are in aren't held up.
+func TestHostile_AcceptRate(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"limits: {accept_rate: 50}\n")
+	in := dial(t, g.addr)
+	in.want(pong, "PING")
+	start := time.Now()
+	flood := make([]*conn, 150)
+	for i := range flood {
+		flood[i] = dial(t, g.addr)
+		flood[i].send(encode("PING"))
+	}
+	in.want(pong, "PING")
+	for i, c := range flood {
+		if got := c.read(); got != pong {
+			t.Fatalf("client %d of the flood gets %q", i, got)
+		}
+	}
+	// At 50 a second, and at most 50 at once to begin with, 150 take two seconds less what had been saved up.
+	if took := time.Since(start); took < time.Second {
+		t.Errorf("150 clients were let in within %v", took)
+	}
+}
