@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"sessiongate/resp"
@@ -180,6 +181,16 @@ func (c *Conn) ReadReplyWithin(dst []byte, limit int64) (reply []byte, over int6
 			return dst[:start], 0, err
 		}
 	}
+}
+
+// reserve makes room in buf when a string longer than known is announced, so that it is not copied again and again as
+// buf grows.
+func reserve(buf []byte, known *int64, announced int64) []byte {
+	if announced <= *known {
+		return buf
+	}
+	*known = announced
+	return slices.Grow(buf, int(min(announced, maxGrow))+headers)
 }
 
 // fill reads more bytes.

@@ -76,7 +76,7 @@ func TestLink_hold(t *testing.T) {
 			l := p.Link(2, 0)
 			do(t, l, cmd("PING"))
 			s.kill()
-			until(t, "the loss is noticed", func() bool { up, _ := p.Health(); return !up })
+			until(t, "the loss is noticed", func() bool { up, _ := p.Health(); return !up && p.Stats().Connections == 0 })
 			var wg sync.WaitGroup
 			var waiting atomic.Int64
 			for range 20 {

@@ -21,13 +21,13 @@ type plain struct {
 }
 
 var (
-	_ Link = (*plain)(nil)
-	_ Link = (*link)(nil)
+	_ Link      = (*plain)(nil)
+	_ Pipeliner = (*link)(nil)
 )
 
 var errCommands = errors.New("the request doesn't hold as many commands as it says")
 
-// Do sends b and waits for its replies; see Link. Limits are looked at when a reply is complete.
+// Do sends b and waits for its replies; see Link. Limits and Max are looked at when all replies are here.
 func (p *plain) Do(ctx context.Context, b *Batch) error {
 	b.Replies = nil
 	for attempt, start := 0, time.Now(); ; attempt++ {
@@ -63,8 +63,11 @@ func (p *plain) exec(ctx context.Context, b *Batch) ([]Reply, error) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, p.pool.error(!unsent(err), reason(err))
 	}
-	replies := make([]Reply, len(cmds))
 	raw := out.Bytes()
+	if b.Max > 0 && b.Count > 1 && int64(len(raw)) > b.Max {
+		return nil, ErrFlood
+	}
+	replies := make([]Reply, len(cmds))
 	for i, cmd := range cmds {
 		n := int(cmd.Val())
 		replies[i] = within(raw[:n:n], b.Limits, i)

@@ -3,12 +3,16 @@ package upstream_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tidwall/redcon"
 
@@ -92,6 +96,96 @@ func TestLink_splitReplies(t *testing.T) {
 		for i, got := range texts(&b) {
 			if got != shapes[i] {
 				t.Errorf("reply %d: got %q, want %q", i, got, shapes[i])
+			}
+		}
+	}
+}
+
+// TestLink_anyReplies has replies of all sizes and shapes, limits and batches, several of which one owner has under way at
+// once, arrive in pieces of all sizes.
+func TestLink_anyReplies(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	reply := func(id, size int) string {
+		text := strings.Repeat(string(rune('a'+id%26)), size)
+		switch id % 4 {
+		case 0:
+			return "*3\r\n:1\r\n" + bulk(text) + "*1\r\n" + bulk(text[:size/2])
+		case 1:
+			return "+OK\r\n"
+		}
+		return bulk(text)
+	}
+	var chop atomic.Int64
+	f := newFake(t, func(c *fakeConn, args [][]byte) {
+		id, _ := strconv.Atoi(string(args[1]))
+		size, _ := strconv.Atoi(string(args[2]))
+		c.out = append(c.out, reply(id, size)...)
+		for n := int(chop.Load()); len(c.out) > n; {
+			c.say(string(c.out[:n]))
+			c.out = c.out[n:]
+		}
+	})
+	l := open(t, upstream.Config{URL: f.url()}).Link(2, 0).(upstream.Pipeliner)
+	sizes := []int{0, 1, 5, 100, 5000, 31 << 10, 33 << 10, 70 << 10, 300 << 10}
+	batches := make([]upstream.Batch, 4)
+	id := 0
+	for range 200 {
+		chop.Store(int64(1 + rnd.IntN(100_000)))
+		want := make([][]upstream.Reply, len(batches))
+		for i := range batches {
+			b := &batches[i]
+			b.Req, b.Limits, b.Count = b.Req[:0], b.Limits[:0], 1+rnd.IntN(8)
+			for range b.Count {
+				size, limit := sizes[rnd.IntN(len(sizes))], int64(rnd.IntN(2)*50_000)
+				id++
+				b.Req = append(b.Req, cmd("GET", strconv.Itoa(id), strconv.Itoa(size))...)
+				b.Limits = append(b.Limits, limit)
+				r := upstream.Reply{Raw: []byte(reply(id, size))}
+				if limit > 0 && int64(size) > limit && id%4 != 1 {
+					r = upstream.Reply{Over: int64(size)}
+				}
+				want[i] = append(want[i], r)
+			}
+			if err := l.Start(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range batches {
+			if err := l.Wait(t.Context(), &batches[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range batches {
+			for j, got := range batches[i].Replies {
+				if w := want[i][j]; !bytes.Equal(got.Raw, w.Raw) || got.Over != w.Over {
+					t.Fatalf("batch %d, reply %d: got %d bytes %.30q, over %d; want %d bytes %.30q, over %d",
+						i, j, len(got.Raw), got.Raw, got.Over, len(w.Raw), w.Raw, w.Over)
+				}
+			}
+		}
+	}
+}
+
+func TestLink_flood(t *testing.T) {
+	f := newFake(t, func(c *fakeConn, args [][]byte) {
+		c.out = append(c.out, bulk(strings.Repeat("x", 1000))...)
+	})
+	for _, driver := range drivers {
+		l := open(t, upstream.Config{URL: f.url(), Driver: driver}).Link(2, 0)
+		for _, test := range []struct {
+			count int
+			max   int64
+			want  error
+		}{{3, 0, nil}, {3, 4000, nil}, {3, 3000, upstream.ErrFlood}, {1, 500, nil}, {200, 100_000, upstream.ErrFlood}} {
+			b := upstream.Batch{Req: bytes.Repeat(cmd("X"), test.count), Count: test.count, Max: test.max}
+			err := l.Do(t.Context(), &b)
+			if !errors.Is(err, test.want) {
+				t.Errorf("%s: %d replies, at most %d bytes: got %v, want %v", driver, test.count, test.max, err, test.want)
+			}
+			if got, want := len(b.Replies), test.count; err == nil && got != want || err != nil && got > 0 {
+				t.Errorf("%s: %d replies, at most %d bytes: got %d replies", driver, test.count, test.max, got)
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 
 	"sessiongate/resp"
 )
@@ -124,17 +123,6 @@ func (r *receiver) keep(b []byte) {
 		r.start = c.reserve(r.start, r.long)
 	}
 	c.buf = append(c.buf, b...)
-}
-
-// reserve makes room in buf when a string is announced, so that a long one is not copied again and again as it grows.
-// known is the longest one that has been told already.
-func reserve(buf []byte, known *int64, announced int64) []byte {
-	if announced <= *known {
-		return buf
-	}
-	*known = announced
-	const around = 64 // bytes of headers
-	return slices.Grow(buf, int(min(announced, maxGrow))+around)
 }
 
 // end is called when a value is complete.
