@@ -85,9 +85,9 @@ func (l *link) startRelay() {
 // disconnected fails what was sent and keeps what was not.
 func (l *link) disconnected(r *receiver, why error) {
 	abort(r.conn)
-	l.pool.stats.connections.Add(-1)
 	l.mu.Lock()
 	l.conn = nil
+	l.pool.stats.connections.Add(-1)
 	if l.cause != nil {
 		why = l.cause
 	}
