@@ -13,9 +13,9 @@ import (
 // fake is a server that answers handshakes, health checks and PINGs like a Redis; for everything else it does what
 // the test says. It reads and answers in batches, so that it is no drag on benchmarks.
 type fake struct {
-	answer func(c *fakeConn, args [][]byte)   // does what the test says
-	greet  func(args [][]byte) (reply string) // replies to the rest; nil: manners
-	tls    *tls.Config                        // nil: plain
+	answer func(c *fakeConn, args [][]byte)                // does what the test says
+	greet  func(c *fakeConn, args [][]byte) (reply string) // replies to the rest; nil: manners
+	tls    *tls.Config                                     // nil: plain
 
 	ln net.Listener
 
@@ -93,7 +93,7 @@ func (f *fake) serve(c *fakeConn) {
 				break
 			}
 			argbuf, rest = args, left
-			if reply := f.greet(args); reply != "" {
+			if reply := f.greet(c, args); reply != "" {
 				c.out = append(c.out, reply...)
 			} else {
 				f.answer(c, args)
@@ -107,7 +107,7 @@ func (f *fake) serve(c *fakeConn) {
 }
 
 // manners are the replies to what no test is about.
-func manners(args [][]byte) string {
+func manners(_ *fakeConn, args [][]byte) string {
 	switch string(args[0]) {
 	case "HELLO", "hello":
 		return "%2\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:7\r\n"

@@ -164,8 +164,8 @@ func TestLink_deadPeer(t *testing.T) {
 	var deaf atomic.Bool
 	f := (&fake{
 		answer: func(c *fakeConn, args [][]byte) { c.out = append(c.out, "+OK\r\n"...) },
-		greet: func(args [][]byte) string {
-			reply := manners(args)
+		greet: func(c *fakeConn, args [][]byte) string {
+			reply := manners(c, args)
 			if string(args[0]) == "PING" && deaf.Swap(false) {
 				return "+"
 			}
