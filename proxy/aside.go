@@ -20,7 +20,7 @@ func (s *Session) leaves(c cmd) bool {
 	case spec == nil || spec.Flags&command.Container != 0 && len(c.args) > 1:
 		return s.policy.Transparent() && !s.tx.open // nobody knows what it does to a connection
 	case s.composes(spec) != nil:
-		return !s.tx.open
+		return true
 	case !s.policy.Transparent() && !s.policy.Governs(spec):
 		return false
 	}
@@ -30,9 +30,9 @@ func (s *Session) leaves(c cmd) bool {
 	case command.End:
 		return s.tx.open && s.tx.moves
 	case command.Unwatch:
-		return false
+		return !s.tx.open && s.own != nil && s.own.watching
 	case command.Begin:
-		return !s.tx.open && s.own == nil && !s.whole()
+		return !s.tx.open && (s.own != nil || !s.whole())
 	case command.Watch:
 		return !s.tx.open
 	case command.Blocks:
@@ -90,6 +90,8 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 		s.multi(ctx, c)
 	case command.Watch:
 		s.watch(ctx, c)
+	case command.Unwatch:
+		s.unwatch(ctx, c)
 	case command.Blocks:
 		s.block(ctx, c)
 	case command.Subscribe:
@@ -113,6 +115,7 @@ func (s *Session) foreign(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
+	s.onOwn = true
 	s.alone(ctx, c)
 	if s.own == own && (len(s.batch.Replies) == 0 || !bytes.HasPrefix(s.batch.Replies[0].Raw, []byte("-ERR unknown "))) {
 		own.pinned, own.stained = true, true
@@ -129,7 +132,7 @@ func (s *Session) permitted(c cmd) bool {
 	if s.policy.Transparent() || c.spec.Flags&command.PreAuth != 0 {
 		return true
 	}
-	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, s.req.Names[:0], s.db, s.now()
+	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, s.req.Names[:0], s.currentDB(), s.now()
 	s.policy.Decide(&s.req, &s.plan)
 	if s.plan.Refusal == nil {
 		return true
@@ -144,7 +147,7 @@ func (s *Session) permitted(c cmd) bool {
 // queued through a proxy: it is refused, and the transaction with it, as Redis does with a command it can't queue.
 func (s *Session) queue(ctx context.Context, c cmd) {
 	s.own.stained = true
-	if c.spec.Flags&command.PreAuth == 0 && c.spec.State == command.Local && !changesReplies[c.spec.ID] {
+	if queueable[c.spec.ID] {
 		if selects[c.spec.ID] && len(c.args) == 2 {
 			if db, err := strconv.Atoi(string(c.args[1])); err == nil {
 				s.tx.db, s.tx.moves = db, true

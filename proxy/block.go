@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"time"
+
+	"sessiongate/command"
 )
 
 // block runs a command that waits for other clients, on a connection of the client's own. Meanwhile the client's socket is
@@ -114,13 +117,8 @@ func (s *Session) await(ctx context.Context, own *own) error {
 		var late net.Error
 		switch {
 		case err == nil:
-		case errors.Is(err, errFull): // more can't be kept; its end will be noticed with the reply
-			select {
-			case <-own.pump.done:
-				return s.conn.SetReadDeadline(time.Time{})
-			case <-ctx.Done():
-				return errLeft
-			}
+		case errors.Is(err, errFull): // more can't be kept, and without reading its end would go unnoticed
+			return errLeft
 		case !errors.As(err, &late) || !late.Timeout() || s.killed.Load():
 			return errLeft
 		default: // woken for another reason
@@ -177,6 +175,10 @@ func (s *Session) pin(ctx context.Context, c cmd) {
 	own, err := s.pumped(ctx)
 	if err != nil {
 		s.unavailable(err)
+		return
+	}
+	if slices.ContainsFunc(c.args, func(arg []byte) bool { return command.IsWord(arg, "REDIRECT") }) {
+		s.notHere(ctx, c)
 		return
 	}
 	own.pinned, own.stained = true, true

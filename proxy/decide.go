@@ -40,7 +40,7 @@ func (s *Session) govern(c cmd) {
 	if c.spec.Names != nil {
 		names, ok = c.spec.Names(c.args, names)
 	}
-	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.db, Now: s.now()}
+	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now()}
 	if !ok { // an error whatever the keys: Redis says which
 		s.req.Names = s.req.Names[:0]
 	}
@@ -53,6 +53,14 @@ func (s *Session) govern(c cmd) {
 		s.plan = policy.Plan{}
 	}
 	s.send(c)
+}
+
+// currentDB is the database that the command at hand will run in.
+func (s *Session) currentDB() int {
+	if s.tx.open && s.tx.moves {
+		return s.tx.db
+	}
+	return s.db
 }
 
 // now is the upstream's clock, asked once per batch.

@@ -53,8 +53,47 @@ func (s *Session) begin() {
 	if s.tenant != nil {
 		s.policy = s.tenant.Policy()
 	}
-	if s.link == nil {
+	s.route()
+}
+
+// route chooses where the batch goes. Keys that are watched need a connection of the client's own only for WATCH and for the
+// transaction itself; what is sent in between must not meet a MULTI of ours there.
+func (s *Session) route() {
+	own := s.own != nil && (s.onOwn || s.tx.open || s.own.pump != nil || s.own.pinned)
+	s.onOwn = false
+	switch {
+	case own:
+		s.link = s.own
+	case s.link == nil || s.own != nil && s.link == upstream.Link(s.own):
 		s.link = s.srv.pool.Link(s.proto, s.db)
+	}
+}
+
+// seal sees to it that a shared link is never left inside a transaction, whatever has gone wrong.
+func (s *Session) seal() {
+	if s.tx.open && s.batch.Count > 0 && (s.own == nil || s.link != upstream.Link(s.own)) {
+		s.batch.Req = append(s.batch.Req, "*1\r\n$7\r\nDISCARD\r\n"...)
+		s.batch.Count++
+		s.tx.open, s.quit = false, true
+	}
+}
+
+// exchange sends the batch and waits for its replies. If they don't come on the client's own connection, that is lost.
+func (s *Session) exchange(ctx context.Context) error {
+	s.seal()
+	s.batch.Max = s.srv.cfg.Output
+	err := s.link.Do(ctx, &s.batch)
+	if err != nil {
+		s.bereave()
+	}
+	return err
+}
+
+// bereave gives up the client's own connection after it has failed. If the client held something there, it has to start again.
+func (s *Session) bereave() {
+	if s.own != nil && s.link == upstream.Link(s.own) {
+		s.quit = s.quit || s.tx.open || !s.own.idle()
+		s.disown(false)
 	}
 }
 
@@ -63,8 +102,7 @@ func (s *Session) forward(ctx context.Context) {
 	if s.batch.Count == 0 {
 		return
 	}
-	s.batch.Max = s.srv.cfg.Output
-	if err := s.link.Do(ctx, &s.batch); err != nil {
+	if err := s.exchange(ctx); err != nil {
 		s.failed(err)
 	}
 }
@@ -81,10 +119,6 @@ func (s *Session) failed(err error) {
 		if sl := &s.slots[i]; !sl.text {
 			sl.text, sl.start, sl.end = true, start, len(s.local)
 		}
-	}
-	if s.own != nil { // if it still held something there, that is lost, and it has to start again
-		s.quit = s.quit || s.tx.open || !s.own.idle()
-		s.disown(false)
 	}
 }
 
@@ -112,12 +146,13 @@ func (s *Session) depart(ctx context.Context) {
 	if s.batch.Count == 0 {
 		return
 	}
+	s.seal()
 	s.batch.Max = s.srv.cfg.Output
 	if link, ok := s.link.(upstream.Pipeliner); ok {
 		s.lost = link.Start(context.Background(), &s.batch)
 		s.sent = s.lost == nil
 	} else {
-		s.lost = s.link.Do(ctx, &s.batch)
+		s.lost = s.exchange(ctx)
 	}
 }
 

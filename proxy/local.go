@@ -11,6 +11,7 @@ import (
 
 	"sessiongate/command"
 	"sessiongate/resp"
+	"sessiongate/upstream"
 )
 
 // handler answers a command here, or runs one that is more than one command upstream.
@@ -29,6 +30,7 @@ var local = handlers(map[string]handler{
 	"CLIENT NO-TOUCH": (*Session).clientOnOff,
 	"CLIENT REPLY":    (*Session).clientReply,
 	"CLIENT SETINFO":  (*Session).clientSetInfo,
+	"CLIENT UNBLOCK":  (*Session).notHere,
 	"CLIENT SETNAME":  (*Session).clientSetName,
 	"ECHO":            (*Session).echo,
 	"HELLO":           (*Session).hello,
@@ -46,8 +48,8 @@ var anytime = rows("QUIT", "RESET")
 // whileSubscribed are the other local commands that subscribers in RESP2 may send.
 var whileSubscribed = rows("PING")
 
-// changesReplies are local commands that change how replies come back.
-var changesReplies = rows("CLIENT REPLY")
+// queueable are the local commands that the upstream can carry out in a transaction: they are about nobody but the client.
+var queueable = rows("ASKING", "CLIENT GETNAME", "CLIENT SETNAME", "ECHO", "PING", "READONLY", "READWRITE", "SELECT")
 
 // ours are the containers whose subcommands are the proxy's to know: drivers try new ones on every connection.
 var ours = rows("CLIENT")
@@ -128,6 +130,11 @@ func (s *Session) ping(_ context.Context, c cmd) {
 	default:
 		s.reply(redcon.AppendString(nil, "PONG"))
 	}
+}
+
+// notHere refuses what would need the upstream's ids of clients, which are not the ones that clients are told.
+func (s *Session) notHere(_ context.Context, c cmd) {
+	s.say("NOPERM the '" + c.spec.RedisName() + "' command does not pass a proxy")
 }
 
 // noCluster answers what only clients of a cluster ask, the way a Redis that is none does.
@@ -224,6 +231,10 @@ func (s *Session) hello(ctx context.Context, c cmd) {
 		s.say(errHelloAuth)
 		return
 	}
+	if proto != s.proto && s.own != nil && !s.own.idle() {
+		s.say("ERR the protocol can't be changed while there are subscriptions, watched keys or tracking")
+		return
+	}
 	if name != nil {
 		s.rename(func(a *about) { a.name = string(name) })
 	}
@@ -234,8 +245,7 @@ func (s *Session) hello(ctx context.Context, c cmd) {
 	s.reply(s.appendHello(nil))
 }
 
-// speak changes the RESP version. State on a connection of its own does not survive that: Redis keeps it, but no driver
-// switches in the middle.
+// speak changes the RESP version. The client has no state upstream then.
 func (s *Session) speak(proto int) {
 	if proto == s.proto {
 		return
@@ -262,8 +272,8 @@ func (s *Session) appendHello(dst []byte) []byte {
 // selectDB has the upstream say whether the database exists, on a shared link: SELECT there and back in one batch, which
 // nothing can come between. Then the session moves to a link of that database.
 func (s *Session) selectDB(ctx context.Context, c cmd) {
-	db, err := strconv.Atoi(string(c.args[1]))
-	if err == nil && db == s.db {
+	db, strict := resp.ParseInt(c.args[1])
+	if strict && int(db) == s.db {
 		s.ok()
 		return
 	}
@@ -271,19 +281,34 @@ func (s *Session) selectDB(ctx context.Context, c cmd) {
 	s.batch.Req = redcon.AppendArray(s.batch.Req, 2)
 	s.batch.Req = redcon.AppendBulkString(s.batch.Req, "SELECT")
 	s.batch.Req = redcon.AppendBulk(s.batch.Req, c.args[1])
-	s.batch.Req = appendSelect(s.batch.Req, s.db)
-	s.batch.Count = 2
-	if err := s.link.Do(ctx, &s.batch); err != nil {
+	s.batch.Count = 1
+	stays := s.own != nil && s.link == upstream.Link(s.own) // what it holds there goes with it
+	if !stays {
+		s.batch.Req = appendSelect(s.batch.Req, s.db)
+		s.batch.Count = 2
+	}
+	if err := s.exchange(ctx); err != nil {
 		s.unavailable(err)
 		return
 	}
 	raw := s.batch.Replies[0].Raw
 	s.reply(raw)
-	if err == nil && !isError(raw) {
-		s.disown(true)
-		s.db, s.link = db, nil
-		s.describe()
+	if !strict || isError(raw) {
+		return
 	}
+	s.db = int(db)
+	if stays {
+		s.own.stained = true
+	} else {
+		s.link = nil
+	}
+	if s.own != nil && s.own.watching { // keys are watched in the database they were in; what follows belongs to another
+		s.own.stained = true
+		if _, err := s.askOn(ctx, []string{"SELECT", strconv.Itoa(s.db)}); err != nil {
+			s.quit = true
+		}
+	}
+	s.describe()
 }
 
 // clientOnOff answers settings that concern a server's treatment of a connection, which a client of a proxy shares.

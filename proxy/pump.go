@@ -60,7 +60,7 @@ func (p *pump) run() {
 	for {
 		var err error
 		var over int64
-		buf, over, err = p.conn.ReadReplyWithin(buf[:0], p.limit())
+		buf, over, err = p.conn.ReadReplyWithin(buf[:0], 0) // a limit must not meet a push
 		p.mu.Lock()
 		if err != nil {
 			p.fail(err)
@@ -75,16 +75,6 @@ func (p *pump) run() {
 	}
 }
 
-// limit is the limit of the reply that is expected next.
-func (p *pump) limit() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i := len(p.replies); p.want > 0 && i < len(p.limits) {
-		return p.limits[i]
-	}
-	return 0
-}
-
 // take puts one value where it belongs.
 func (p *pump) take(raw []byte, over int64) {
 	if over == 0 && p.isPush(raw) {
@@ -97,6 +87,11 @@ func (p *pump) take(raw []byte, over int64) {
 		p.frames = p.show(p.frames, raw)
 		p.pushes = append(p.pushes, span{start: start, end: len(p.frames), before: len(p.replies)})
 		return
+	}
+	if i := len(p.replies); i < len(p.limits) && p.limits[i] > 0 {
+		if longest := longestString(raw); longest > p.limits[i] {
+			raw, over = nil, longest
+		}
 	}
 	start := len(p.frames)
 	p.frames = append(p.frames, raw...)

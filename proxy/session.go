@@ -47,6 +47,7 @@ type Session struct {
 	plan    policy.Plan
 	tx      transaction
 	mute    muting
+	onOwn   bool  // the next batch belongs on the client's own connection
 	window  int   // how many values may be asked for at once
 	asked   int   // how many are
 	broken  error // a reply could not be written

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 
@@ -53,14 +54,32 @@ func (s *Session) multi(ctx context.Context, c cmd) {
 
 // endElsewhere ends a transaction in which the client selects another database: if it is carried out, so has the client.
 func (s *Session) endElsewhere(ctx context.Context, c cmd) {
-	db := s.tx.db
 	s.alone(ctx, c)
-	if len(s.batch.Replies) == 1 && !s.tx.open {
-		if _, done := header(s.batch.Replies[0].Raw); done {
-			s.disown(false)
-			s.db, s.link = db, nil
-			s.describe()
+	if s.own == nil || s.tx.open {
+		return
+	}
+	raws, err := s.askOn(ctx, whereItIs)
+	held := !s.own.idle()
+	s.disown(false)
+	if err != nil || held {
+		s.quit = true // there is no telling where it is now
+		return
+	}
+	text, _ := resp.Bulk(raws[0])
+	for field := range bytes.FieldsSeq(text) {
+		if value, ok := bytes.CutPrefix(field, []byte("db=")); ok {
+			s.db, _ = strconv.Atoi(string(value))
 		}
+	}
+	s.describe()
+}
+
+// unwatch forgets the watched keys.
+func (s *Session) unwatch(ctx context.Context, c cmd) {
+	s.onOwn = true
+	s.alone(ctx, c)
+	if s.own != nil {
+		s.own.watching = false
 	}
 }
 
@@ -73,6 +92,7 @@ func (s *Session) watch(ctx context.Context, c cmd) {
 		return
 	}
 	own.watching = true
+	s.onOwn = true
 	s.alone(ctx, c)
 }
 
@@ -82,8 +102,8 @@ func (s *Session) whole() bool {
 	s.in.peek(func(args [][]byte) bool {
 		spec := command.Lookup(args)
 		switch {
-		case spec == nil:
-			return true
+		case spec == nil || s.composes(spec) != nil:
+			return false
 		case spec.State == command.End:
 			complete = len(args) == 1
 			return false
@@ -109,15 +129,11 @@ func (s *Session) follow(c cmd) {
 			s.enterTx()
 		}
 	case command.End:
-		if len(c.args) == 1 {
+		if len(c.args) == 1 && s.tx.open {
 			s.tx.open = false
 			if s.own != nil {
 				s.own.watching = false
 			}
-		}
-	case command.Unwatch:
-		if s.own != nil && !s.tx.open {
-			s.own.watching = false
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (s *Session) ask(ctx context.Context, cmds ...[]string) ([][]byte, error) {
 		}
 		s.batch.Count++
 	}
-	if err := s.link.Do(ctx, &s.batch); err != nil {
+	if err := s.exchange(ctx); err != nil {
 		return nil, err
 	}
 	raws := make([][]byte, len(s.batch.Replies))
@@ -74,6 +74,15 @@ func (s *Session) ask(ctx context.Context, cmds ...[]string) ([][]byte, error) {
 		raws[i] = r.Raw
 	}
 	return raws, nil
+}
+
+// whereItIs has the upstream say, among other things, which database a connection has selected: db=n.
+var whereItIs = []string{"CLIENT", "INFO"}
+
+// askOn is ask on the client's own connection.
+func (s *Session) askOn(ctx context.Context, cmds ...[]string) ([][]byte, error) {
+	s.onOwn = true
+	return s.ask(ctx, cmds...)
 }
 
 // scan walks the tenant's part of the selected database, a page of upstream names at a time. The names are copies.
@@ -150,10 +159,10 @@ func (s *Session) flushAll(ctx context.Context, c cmd) {
 		s.fail(err)
 		return
 	}
-	home := s.db
-	defer func() { s.db, s.link = home, nil }()
+	home, link := s.db, s.link
+	defer func() { s.db, s.link = home, link }()
 	for _, db := range databases(raws[0]) {
-		s.db, s.link = db, nil
+		s.db, s.link = db, s.srv.pool.Link(s.proto, db)
 		if err := s.removeAll(ctx); err != nil {
 			s.fail(err)
 			return
