@@ -37,7 +37,8 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	e := Explanation{Command: quoteArgs(args), Verdict: "forward"}
 	s := &Session{flight: &flight{policy: p}, proto: 2}
 	c := cmd{spec: command.Lookup(args), args: args}
-	if !p.Transparent() && !s.known(c) {
+	composed := c.spec != nil && s.composes(c.spec) != nil // of several commands upstream
+	if !p.Transparent() && !composed && !s.known(c) {
 		return e.refused(string(s.local))
 	}
 	if c.spec == nil {
@@ -57,7 +58,7 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	case s.plan.Refusal != nil:
 		e.Rule = s.plan.Refusal.Rule
 		return e.refused(string(s.plan.Refusal.AppendRESP(nil)))
-	case c.spec.State == command.Local:
+	case c.spec.State == command.Local || composed:
 		e.Verdict = "local"
 		return e
 	}

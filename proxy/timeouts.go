@@ -27,14 +27,14 @@ func (s *Session) checkTimeouts() {
 	now := time.Now()
 	cfg := &s.srv.cfg
 	silent := now.Sub(time.Unix(s.active.Load(), 0))
-	if since := s.writing.Load(); since != 0 && now.Sub(time.Unix(since, 0)) > cfg.Write {
+	if since := s.writing.Load(); since != 0 && now.Sub(time.Unix(since, 0)) > cfg.Write+time.Second { // the clock that was read may be a second late
 		_ = s.conn.SetWriteDeadline(now)
 		return
 	}
 	a := s.about.Load()
 	switch {
 	case a.stateful: // Redis exempts subscribers and blocked clients from its timeout too
-	case cfg.Idle > 0 && silent > cfg.Idle:
+	case cfg.Idle > 0 && silent > cfg.Idle+time.Second:
 		s.kill()
 	case a.tenant == "" && now.Sub(a.since) > cfg.Login:
 		s.kill()
