@@ -64,3 +64,23 @@ func TestIsolation_Watch(t *testing.T) {
 	a.wantLine("*-1\r\n", "EXEC")
 	a.wantLine(bulk("2"), "GET k")
 }
+
+// A rule that denies the end of a transaction can't leave one open on a connection that others use, and one that denies its
+// beginning doesn't let what follows out of the rules.
+func TestIsolation_DeniedTransaction(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	dial(t, r.addr).do("SET", "app:big", strings.Repeat("x", 5000))
+	for _, commands := range []string{"{deny: [exec, discard, unwatch]}", `{allow: ["@read", "@write", "@keyspace", "@connection"]}`} {
+		g := startGate(t, r.upstream()+"namespace: \"app:\"\nrules: [{name: web, size: {value: 1KiB}, commands: "+commands+"}]\n")
+		for _, end := range []string{"EXEC", "DISCARD"} {
+			replies := dial(t, g.addr).pipeline("MULTI", "KEYS *", "GET big", end)
+			dial(t, g.addr).wantLine(null, "GET none")
+			for _, reply := range replies {
+				if strings.Contains(reply, "app:") || strings.Contains(reply, "xxx") {
+					t.Errorf("%s, %s: %s", commands, end, shorten(reply))
+				}
+			}
+		}
+	}
+}

@@ -108,8 +108,11 @@ func (a *access) mark(entry string, denied bool) {
 	}
 }
 
-// Apply refuses what is denied.
+// Apply refuses what is denied. A transaction or a watch that could be begun can always be ended.
 func (a *access) Apply(r *Request, _ int, p *Plan) {
+	if r.Spec.State == command.End || r.Spec.State == command.Unwatch {
+		return
+	}
 	if a.denied[r.Spec.ID] {
 		p.refuse(&Refusal{Rule: a.name, Kind: "commands",
 			Text: fmt.Sprintf("NOPERM this rule does not allow the '%s' command (rule %s)", r.Spec.RedisName(), strconv.Quote(a.name))})

@@ -55,6 +55,7 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 		s.quit = true
 		s.disown(false)
 	default:
+		s.quit = s.quit || !own.idle() // what it held there is lost with it
 		s.disown(false)
 		s.unavailable(err)
 	}
@@ -66,7 +67,7 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 // the source's next element to where it is already.
 func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 	seconds, err := strconv.ParseFloat(string(c.args[len(c.args)-1]), 64)
-	until := time.Now().Add(time.Duration(seconds * float64(time.Second)))
+	until := time.Now().Add(time.Duration(min(seconds, 1e9) * float64(time.Second))) // some 30 years are as good as more
 	for {
 		s.forward(ctx)
 		if s.own != own {
@@ -81,8 +82,8 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 		switch {
 		case seconds == 0:
 			left = 0
-		case left <= 0:
-			left = 0.001
+		default:
+			left = max(left, 0.001) // 0 would mean for ever
 		}
 		move, mute := s.slots[0], s.mute
 		s.begin()
@@ -141,7 +142,7 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
-	own.pump.expect(true, false)
+	own.pump.expect(true, own.pump.lines)
 	s.begin()
 	s.place(c)
 	if s.slots[0].text {
@@ -166,6 +167,7 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
+	own.pump.expect(!own.topics.none(), own.pump.lines)
 	s.describe()
 	s.edit()
 }
@@ -182,7 +184,7 @@ func (s *Session) pin(ctx context.Context, c cmd) {
 		return
 	}
 	own.pinned, own.stained = true, true
-	own.pump.expect(false, monitors[c.spec.ID])
+	own.pump.expect(!own.topics.none(), own.pump.lines || monitors[c.spec.ID])
 	s.alone(ctx, c)
 }
 

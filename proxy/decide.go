@@ -29,7 +29,7 @@ func (s *Session) place(c cmd) {
 	} else if s.known(c) {
 		s.govern(c)
 	}
-	if c.spec != nil {
+	if refused := s.slots[len(s.slots)-1].text; c.spec != nil && !refused {
 		s.follow(c)
 	}
 }

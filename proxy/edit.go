@@ -45,7 +45,7 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 	if s.own != nil && s.own.pump != nil {
 		dst = s.own.pump.appendPushes(dst, last)
 	}
-	if sl.mute {
+	if sl.mute && sl.many == 0 { // confirmations of SUBSCRIBE are pushes, which nobody mutes
 		return dst
 	}
 	if sl.many > 0 {

@@ -83,7 +83,7 @@ func (s *Session) owned(ctx context.Context) (*own, error) {
 func (s *Session) pumped(ctx context.Context) (*own, error) {
 	o, err := s.owned(ctx)
 	if err == nil && o.pump == nil {
-		o.pump = startPump(o.conn, s.conn, s.proto, newPushEditor(s.tenant.Policy().Prefix()).show)
+		o.pump = startPump(o.conn, s.conn, &s.writing, s.proto, newPushEditor(s.tenant.Policy().Prefix()).show)
 		s.describe()
 	}
 	return o, err

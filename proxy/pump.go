@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sessiongate/resp"
@@ -28,6 +29,9 @@ type pump struct {
 	either  bool       // the batch is a subscription: one error answers all of it
 	wake    bool       // interrupt the client's read when the batch is done: somebody waits there
 	limits  []int64
+	max     int64         // of the replies of the batch, in bytes
+	flood   bool          // there were more
+	writing *atomic.Int64 // the session's clock of writes
 	frames  []byte
 	replies []span
 	pushes  []span
@@ -46,8 +50,8 @@ type span struct {
 	over       int64
 }
 
-func startPump(conn *upstream.Conn, client net.Conn, proto int, show func(dst, raw []byte) []byte) *pump {
-	p := &pump{conn: conn, client: client, proto: proto, show: show, done: make(chan struct{}, 1), ended: make(chan struct{})}
+func startPump(conn *upstream.Conn, client net.Conn, writing *atomic.Int64, proto int, show func(dst, raw []byte) []byte) *pump {
+	p := &pump{conn: conn, client: client, writing: writing, proto: proto, show: show, done: make(chan struct{}, 1), ended: make(chan struct{})}
 	_ = conn.SetReadDeadline(time.Time{})
 	go p.run()
 	return p
@@ -78,9 +82,12 @@ func (p *pump) run() {
 // take puts one value where it belongs.
 func (p *pump) take(raw []byte, over int64) {
 	if over == 0 && p.isPush(raw) {
-		if !p.busy {
+		// A client that waits for a blocking command has been told all that it was owed: it need not wait for this too.
+		if !p.busy || p.wake && len(p.replies)+len(p.pushes) == 0 {
 			p.out = p.show(p.out[:0], raw)
+			p.writing.Store(time.Now().Unix())
 			_, _ = p.client.Write(p.out) // if the client is gone, its session notices
+			p.writing.Store(0)
 			return
 		}
 		start := len(p.frames)
@@ -92,6 +99,9 @@ func (p *pump) take(raw []byte, over int64) {
 		if longest := longestString(raw); longest > p.limits[i] {
 			raw, over = nil, longest
 		}
+	}
+	if p.max > 0 && len(p.replies) > 0 && int64(len(p.frames)+len(raw)) > p.max {
+		p.flood, raw = true, nil
 	}
 	start := len(p.frames)
 	p.frames = append(p.frames, raw...)
@@ -137,6 +147,7 @@ func (p *pump) send(ctx context.Context, b *upstream.Batch, either, wake bool) e
 	default:
 	}
 	p.busy, p.want, p.either, p.wake = true, b.Count, either, wake
+	p.max, p.flood = b.Max, false
 	kept := 0
 	for _, each := range p.pushes { // came after the last batch and have not been shown
 		kept += copy(p.frames[kept:], p.frames[each.start:each.end])
@@ -161,6 +172,9 @@ func (p *pump) receive(b *upstream.Batch) error {
 		return p.err
 	}
 	p.wake = false
+	if p.flood {
+		return upstream.ErrFlood
+	}
 	b.Replies = b.Replies[:0]
 	for _, r := range p.replies {
 		b.Replies = append(b.Replies, upstream.Reply{Raw: p.frames[r.start:r.end:r.end], Over: r.over})
@@ -174,7 +188,7 @@ func (p *pump) receive(b *upstream.Batch) error {
 // expect tells the pump what kinds of pushes RESP2 can't mark may come from now on.
 func (p *pump) expect(messages, lines bool) {
 	p.mu.Lock()
-	p.messages, p.lines = p.messages || messages, p.lines || lines
+	p.messages, p.lines = messages, lines
 	p.mu.Unlock()
 }
 

@@ -82,8 +82,7 @@ func (s *Session) login(t *Tenant) {
 // run serves the client and cleans up after it. A panic costs this client its connection and nobody else anything.
 func (s *Session) run(ctx context.Context) {
 	defer s.srv.leave(s)
-	defer func() { _ = s.conn.Close() }()
-	defer func() { s.disown(false) }()
+	defer func() { _ = s.conn.Close(); s.disown(false) }() // in this order: a pump may be writing to the client
 	defer func() {
 		if p := recover(); p != nil {
 			s.srv.Counts.Panics.Add(1)

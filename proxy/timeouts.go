@@ -47,6 +47,7 @@ func (s *Session) checkTimeouts() {
 func (s *Session) kill() {
 	s.killed.Store(true)
 	s.interrupt()
+	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // it may be busy writing to a client that doesn't read
 }
 
 // interrupt ends a read that is under way.
