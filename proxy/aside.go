@@ -80,6 +80,7 @@ func (s *Session) aside(ctx context.Context, c cmd) bool {
 	return !s.quit
 }
 
+// handle runs a command that may be run, by what it does to the connection.
 func (s *Session) handle(ctx context.Context, c cmd) {
 	switch c.spec.State {
 	case command.Local:

@@ -79,10 +79,9 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 			return
 		}
 		left := time.Until(until).Seconds()
-		switch {
-		case seconds == 0:
+		if seconds == 0 {
 			left = 0
-		default:
+		} else {
 			left = max(left, 0.001) // 0 would mean for ever
 		}
 		move, mute := s.slots[0], s.mute
@@ -188,7 +187,10 @@ func (s *Session) pin(ctx context.Context, c cmd) {
 	s.alone(ctx, c)
 }
 
-var errNoReply = errors.New("no reply in time")
+var (
+	errLeft    = errors.New("client left")
+	errNoReply = errors.New("no reply in time")
+)
 
 // topics are the channels and patterns a client is subscribed to, by the verb that subscribes.
 type topics struct {

@@ -33,6 +33,13 @@ var editors = [...]editor{
 	command.ServerInfo:   editInfo,
 }
 
+// edit appends the replies of the batch, in order, and what the upstream said between them.
+func (s *Session) edit() {
+	for i := range s.slots {
+		s.out = s.answer(s.out, &s.slots[i])
+	}
+}
+
 // answer appends the reply in a slot.
 func (s *Session) answer(dst []byte, sl *slot) []byte {
 	if sl.text {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"sessiongate/upstream"
@@ -18,7 +17,7 @@ type own struct {
 	replies []byte // backs the batch's replies while there is no pump
 
 	watching bool   // between WATCH and EXEC or UNWATCH
-	pinned   bool   // MONITOR, CLIENT TRACKING: until the client leaves or says RESET
+	pinned   bool   // MONITOR, CLIENT TRACKING, what nobody here knows: until the client leaves or says RESET
 	stained  bool   // something on it can't be undone: it is not given to another client
 	topics   topics // what the client has subscribed to
 }
@@ -118,5 +117,3 @@ func (s *Session) settle() {
 		s.disown(true)
 	}
 }
-
-var errLeft = errors.New("client left")

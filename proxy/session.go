@@ -186,13 +186,6 @@ func (s *Session) decideAll() (aside cmd) {
 	}
 }
 
-// edit appends the replies of the batch, in order, and what the upstream said between them.
-func (s *Session) edit() {
-	for i := range s.slots {
-		s.out = s.answer(s.out, &s.slots[i])
-	}
-}
-
 // flush writes what there is to say in one write.
 func (s *Session) flush() error {
 	if s.broken != nil {
