@@ -60,53 +60,71 @@ func (s *Session) appendInfo(dst []byte) []byte {
 		counts.Commands.Load(), counts.Refused.Load(), counts.Withheld.Load())
 }
 
-// editCommandTable narrows what the upstream says about its commands to those that the tenant may call. The reply is an
-// array of names (COMMAND LIST), of descriptions that begin with a name (COMMAND; COMMAND INFO, where null stands for what
-// is not there), or names and descriptions in turn (COMMAND DOCS: RESP3 has a map for that).
+// editCommandTable narrows what the upstream says about its commands to those that the tenant may call. The reply is a map of
+// names to descriptions (COMMAND DOCS in RESP3), or an array: of names (COMMAND LIST), of descriptions that begin with a name
+// (COMMAND; COMMAND INFO, where null stands for what is not there), or of names and descriptions in turn (COMMAND DOCS in RESP2).
 func editCommandTable(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
 	if _, ok := header(raw); !ok { // a number or a text
 		return append(dst, raw...), nil
 	}
-	holes := sl.spec.Flags&command.Container == 0 // COMMAND INFO name ...: every name keeps its place
-	var kept [][]byte
-	var name []byte // not yet known whether a description follows
-	for elem := range elems(raw) {
-		_, described := header(elem)
-		switch {
-		case raw[0] == resp.Map && described == (name == nil): // a map goes name, description, name ...
-			return dst, errShape
-		case !described && name != nil && s.lets(name):
-			kept = append(kept, name)
-			name = elem
-		case !described && isNull(elem):
-			kept = append(kept, elem)
-		case !described:
-			name = elem
-		case name != nil && s.lets(name):
-			kept = append(kept, name, elem)
-			name = nil
-		case name != nil:
-			name = nil
-		case s.lets(elem):
-			kept = append(kept, elem)
-		case holes:
-			kept = append(kept, s.nullArray())
-		}
-	}
-	if name != nil && s.lets(name) {
-		kept = append(kept, name)
-	}
-	n := len(kept)
+	kept, per := [][]byte(nil), 1
 	if raw[0] == resp.Map {
-		n /= 2
+		kept, per = s.narrowMap(raw), 2
+	} else {
+		holes := sl.spec.Flags&command.Container == 0 // COMMAND INFO name ...: every name keeps its place
+		kept = s.narrowArray(raw, holes)
 	}
 	dst = append(dst, raw[0])
-	dst = strconv.AppendInt(dst, int64(n), 10)
+	dst = strconv.AppendInt(dst, int64(len(kept)/per), 10)
 	dst = append(dst, "\r\n"...)
 	for _, elem := range kept {
 		dst = append(dst, elem...)
 	}
 	return dst, nil
+}
+
+// narrowMap keeps the pairs whose name is that of a command the tenant may call.
+func (s *Session) narrowMap(raw []byte) (kept [][]byte) {
+	var name []byte
+	for elem := range elems(raw) {
+		switch {
+		case name == nil:
+			name = elem
+			continue
+		case s.lets(name):
+			kept = append(kept, name, elem)
+		}
+		name = nil
+	}
+	return kept
+}
+
+// narrowArray keeps names, and descriptions, of commands that the tenant may call; with holes, null stands for the others.
+func (s *Session) narrowArray(raw []byte, holes bool) (kept [][]byte) {
+	var name []byte // the element before, if it is a name: its description may follow
+	for elem := range elems(raw) {
+		_, described := header(elem)
+		mine := name != nil && s.lets(name)
+		if mine {
+			kept = append(kept, name)
+		}
+		switch {
+		case !described && isNull(elem):
+			kept, name = append(kept, elem), nil
+		case !described:
+			name = elem
+			continue
+		case mine, name == nil && s.lets(elem):
+			kept = append(kept, elem)
+		case name == nil && holes:
+			kept = append(kept, s.nullArray())
+		}
+		name = nil
+	}
+	if name != nil && s.lets(name) {
+		kept = append(kept, name)
+	}
+	return kept
 }
 
 func (s *Session) nullArray() []byte {
