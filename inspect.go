@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	known "sessiongate/command"
 	"sessiongate/config"
 	"sessiongate/policy"
 	"sessiongate/proxy"
@@ -94,6 +95,7 @@ func (p *program) explain(tenant string, asJSON bool, args []string) error {
 	if err != nil {
 		return err
 	}
+	known.Extend(cfg.Commands.Extras())
 	rules, err := policy.New(t.Config)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"sessiongate/command"
 	"sessiongate/config"
 	"sessiongate/policy"
 	"sessiongate/proxy"
@@ -38,6 +39,7 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	log := newLogger(cfg.Log, p.stderr)
 	defer func() { _ = log.Sync() }() // a terminal can't be synced, and says so
+	command.Extend(cfg.Commands.Extras())
 	tenants, err := tenants(cfg)
 	if err != nil {
 		return err
@@ -54,6 +56,12 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	defer closePool()
 	p.banner(log, cfg, listeners, pool.Addr())
+	if cfg.Commands.Learn {
+		go proxy.Learn(ctx, pool, log)
+	}
+	if cfg.Upstream.ACL == "verify" {
+		go proxy.VerifyWalls(ctx, pool, tenants, log)
+	}
 	context.AfterFunc(ctx, func() {
 		log.Info("stopping: clients finish what is under way", zap.Duration("drain", time.Duration(cfg.Drain)))
 	})
@@ -80,7 +88,11 @@ func tenants(cfg config.Config) ([]*proxy.Tenant, error) {
 		if err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
-		all = append(all, proxy.NewTenant(t.Name, t.User, t.Password.Reveal(), rules))
+		tenant := proxy.NewTenant(t.Name, t.User, t.Password.Reveal(), rules)
+		if t.Namespace != "" && cfg.Upstream.ACL != "off" {
+			tenant.SetWall(proxy.NewWall(t.Namespace, secret(cfg.Upstream), cfg.Upstream.ACL == "manage"))
+		}
+		all = append(all, tenant)
 	}
 	return all, nil
 }
@@ -133,6 +145,15 @@ func openUpstream(u config.Upstream, log *zap.Logger) (pool *upstream.Pool, clos
 		return nil, nil, err
 	}
 	return pool, func() { _ = pool.Close(); closeMemory() }, nil
+}
+
+// secret is the password with which the proxy logs in to the upstream.
+func secret(u config.Upstream) string {
+	if full, err := url.Parse(withCredentials(u)); err == nil && full.User != nil {
+		password, _ := full.User.Password()
+		return password
+	}
+	return ""
 }
 
 // withCredentials returns the upstream's URL with the user and password that are configured beside it.

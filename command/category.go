@@ -42,6 +42,9 @@ const (
 	TimeSeries
 
 	everything Cats = 1<<iota - 1
+
+	// Uncertain are the groups of commands of modules, whose rows are not certain enough to rule by them.
+	Uncertain = Array | JSON | Bloom | Cuckoo | CMS | TopK | TDigest | TimeSeries
 )
 
 var catNames = [...]string{

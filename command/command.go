@@ -182,6 +182,8 @@ const (
 	OKIsOne                   // +OK becomes :1, null becomes :0 (SETNX sent as SET NX)
 	CommandTable              // about commands: narrowed to what the tenant may call (COMMAND, COMMAND DOCS ...)
 	ServerInfo                // INFO
+	ScriptNames               // whatever a script makes of the names that it is given (EVAL under a namespace; its row says Value)
+	ScriptSum                 // the SHA1 of a script, which the proxy may have changed (SCRIPT LOAD)
 )
 
 // HoldsValues reports whether a reply of this kind may hold string values or elements, which a size limit looks at.

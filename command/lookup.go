@@ -73,7 +73,7 @@ func Lookup(args [][]byte) *Spec {
 		return nil
 	}
 	var buf [longestName]byte
-	s := commands[string(upper(&buf, args[0]))]
+	s := rows.Load().top[string(upper(&buf, args[0]))]
 	if s == nil || s.subs == nil || len(args) == 1 {
 		return s
 	}
@@ -101,18 +101,12 @@ func upper(buf *[longestName]byte, word []byte) []byte {
 // "client|setname"), or nil.
 func ByName(name string) *Spec {
 	word, sub, isSub := strings.Cut(strings.ToUpper(strings.Replace(name, "|", " ", 1)), " ")
-	s := commands[word]
+	s := rows.Load().top[word]
 	if s == nil || !isSub {
 		return s
 	}
 	return s.subs[sub]
 }
-
-// All returns every row in the order of their IDs, which is that of their names.
-func All() []*Spec { return slices.Clone(specs) }
-
-// Len returns the number of rows. IDs are below it.
-func Len() int { return len(specs) }
 
 // ArityOK reports whether a command of n arguments, its own words included, passes Redis's check of their number.
 func (s *Spec) ArityOK(n int) bool {

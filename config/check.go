@@ -19,8 +19,10 @@ func (l *ledger) check(c *Config) {
 	l.numbers(c)
 	l.oneOf("tls.min_version", c.TLS.MinVersion, "1.2", "1.3")
 	l.oneOf("upstream.driver", c.Upstream.Driver, "shared", "go-redis")
+	l.oneOf("upstream.acl", c.Upstream.ACL, "manage", "verify", "off")
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "auto", "json", "console")
+	l.commands(c)
 	l.tenants(c)
 }
 

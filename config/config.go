@@ -28,6 +28,8 @@ type Config struct {
 
 	Tenants []Tenant `yaml:"tenants"` // instead of the short form
 
+	Commands Commands `yaml:"commands"`
+
 	Log     Log      `yaml:"log"`
 	Threads int      `yaml:"threads"` // at once in Go code; 0: the program chooses
 	Drain   Duration `yaml:"drain"`   // how long clients may take to finish at the end
@@ -52,6 +54,7 @@ type Upstream struct {
 	Password       Secret      `yaml:"password"`
 	PasswordFile   string      `yaml:"password_file"`
 	Driver         string      `yaml:"driver"`          // "shared" or "go-redis"
+	ACL            string      `yaml:"acl"`             // of the users that keep scripts in their namespaces: "manage", "verify" or "off"
 	Links          int         `yaml:"links"`           // shared connections per RESP version and database
 	Hold           Duration    `yaml:"hold"`            // how long a command waits for a lost upstream to come back
 	ConnectTimeout Duration    `yaml:"connect_timeout"` // for dialing, TLS and AUTH together
@@ -91,6 +94,20 @@ type Tenant struct {
 	policy.Config `yaml:",inline"`
 }
 
+// Commands are those that Sessiongate doesn't know by itself, and which rules and namespaces would else refuse.
+type Commands struct {
+	Learn  bool            `yaml:"learn"`  // take the upstream's word for where their keys are
+	Custom []CustomCommand `yaml:"custom"` // take the operator's
+}
+
+// CustomCommand is one of them.
+type CustomCommand struct {
+	Name   string   `yaml:"name"`
+	Keys   KeyRange `yaml:"keys"`   // where its keys stand
+	Writes bool     `yaml:"writes"` // it may leave them in any state
+	Arity  int      `yaml:"arity"`  // as COMMAND INFO gives it; 0: at least up to the first key
+}
+
 // Log says what to log and how.
 type Log struct {
 	Level  string `yaml:"level"`  // "debug", "info", "warn" or "error"
@@ -104,6 +121,7 @@ func Default() Config {
 		TLS:    TLS{MinVersion: "1.2"},
 		Upstream: Upstream{
 			Driver:         "shared",
+			ACL:            "manage",
 			Links:          1,
 			Hold:           Duration(5 * time.Second),
 			ConnectTimeout: Duration(5 * time.Second),

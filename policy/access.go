@@ -89,6 +89,9 @@ var _ Rule = (*access)(nil)
 func (c *AccessConfig) rule(name string) Rule {
 	a := &access{name: name, denied: make([]bool, command.Len())}
 	if len(c.Allow) > 0 {
+		for id := range a.denied { // those of commands too that are learned later
+			a.denied[id] = true
+		}
 		for _, s := range command.All() {
 			a.denied[s.ID] = s.State != command.Local
 		}

@@ -28,6 +28,9 @@ func (n *namespace) Apply(r *Request, _ int, p *Plan) {
 		return
 	}
 	p.Prefix = n.prefix
+	if r.Spec.Flags&command.Script != 0 {
+		p.Edit = command.ScriptNames
+	}
 	if !n.star {
 		return
 	}

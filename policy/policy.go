@@ -94,6 +94,7 @@ type Policy struct {
 	sets      []*ruleSet
 	index     index    // finds a key's set
 	keyless   *ruleSet // for commands that name no key; may be nil
+	confines  bool     // there are rules on what is written
 }
 
 // ruleSet is one entry of the configuration's list of rules.

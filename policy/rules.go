@@ -64,6 +64,7 @@ func New(c Config) (*Policy, error) {
 	for i := range c.Rules {
 		set := c.Rules[i].set()
 		p.sets = append(p.sets, set)
+		p.confines = p.confines || c.Rules[i].writes()
 		for _, g := range set.globs {
 			p.index.add(g, i)
 		}
@@ -87,6 +88,11 @@ func (c *RuleConfig) set() *ruleSet {
 		}
 	}
 	return set
+}
+
+// writes reports whether the rule is about what is written.
+func (c *RuleConfig) writes() bool {
+	return c.Size != nil || c.Expiry != nil && *c.Expiry != ExpiryConfig{}
 }
 
 func (c *RuleConfig) globs() []glob {

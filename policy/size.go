@@ -124,7 +124,7 @@ func (s *size) stored(r *Request, i int, p *Plan) {
 	}
 }
 
-// read limits what the command hands out. Where a string is changed as it is handed out, the limit must hold before.
+// read limits what the command hands out. Where a string is lost as it is handed out, the limit must hold before.
 // Elements that are taken off a collection are handed out at any length: refusing them would lose them.
 func (s *size) read(r *Request, p *Plan) {
 	if !r.Spec.Reply.HoldsValues() {
@@ -137,7 +137,7 @@ func (s *size) read(r *Request, p *Plan) {
 			return
 		}
 	case command.GetOpts:
-		changes = p.opts.any
+		changes = false // but for the expiry, which may be put anew on a value that is then refused: a check before would cost as much again
 	case command.Keeps:
 		if changes && r.Spec.Cats&(command.String|command.Stream) == 0 && !writes(r.Names) {
 			return

@@ -19,14 +19,14 @@ func (s *Session) leaves(c cmd) bool {
 	switch {
 	case spec == nil || spec.Flags&command.Container != 0 && len(c.args) > 1:
 		return s.policy.Transparent() && !s.tx.open // nobody knows what it does to a connection
-	case s.composes(spec) != nil:
+	case s.composes(spec) != nil, s.asksKeyspace(c):
 		return true
 	case !s.policy.Transparent() && !s.policy.Governs(spec):
 		return false
 	}
 	switch spec.State {
 	case command.Plain:
-		return false
+		return spec.Flags&command.Script != 0 && !s.tx.open
 	case command.End:
 		return s.tx.open && s.tx.moves
 	case command.Unwatch:
@@ -43,13 +43,10 @@ func (s *Session) leaves(c cmd) bool {
 
 // composes returns the handler of a command that is several commands upstream for this tenant, nil for any other.
 func (s *Session) composes(spec *command.Spec) handler {
-	switch {
-	case s.policy.Transparent():
-		return nil
-	case len(s.policy.Prefix()) > 0 && composed[spec.ID] != nil:
+	if len(s.policy.Prefix()) > 0 || spec.Reply == command.CommandTable && !s.policy.Transparent() {
 		return composed[spec.ID]
 	}
-	return narrowed[spec.ID]
+	return nil
 }
 
 // aside runs the command that left the line, if there is one. It reports whether there may be more to decide.
@@ -73,9 +70,14 @@ func (s *Session) aside(ctx context.Context, c cmd) bool {
 		s.say("ERR Can't execute '" + c.spec.RedisName() + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
 	case !c.spec.ArityOK(len(c.args)):
 		s.reply(appendArity(nil, c.spec.RedisName()))
+	case c.spec.Flags&command.Script != 0:
+		s.script(ctx, c)
 	case s.tenant != nil && !s.permitted(c):
 	default:
 		s.handle(ctx, c)
+	}
+	if s.cached(c) {
+		_, _ = s.askOn(ctx, next) // if that fails, so does the next command
 	}
 	return !s.quit
 }
@@ -86,7 +88,11 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 	case command.Local:
 		local[c.spec.ID](s, ctx, c)
 	case command.Plain:
-		s.composes(c.spec)(s, ctx, c)
+		if s.asksKeyspace(c) {
+			s.infoKeyspace(ctx, c)
+		} else {
+			s.composes(c.spec)(s, ctx, c)
+		}
 	case command.Begin:
 		s.multi(ctx, c)
 	case command.Watch:
@@ -148,6 +154,10 @@ func (s *Session) permitted(c cmd) bool {
 // queued through a proxy: it is refused, and the transaction with it, as Redis does with a command it can't queue.
 func (s *Session) queue(ctx context.Context, c cmd) {
 	s.own.stained = true
+	if tracking[c.spec.ID] {
+		s.track(ctx, c)
+		return
+	}
 	if queueable[c.spec.ID] {
 		if selects[c.spec.ID] && len(c.args) == 2 {
 			if db, err := strconv.Atoi(string(c.args[1])); err == nil {

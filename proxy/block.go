@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"strconv"
 	"time"
-
-	"sessiongate/command"
 )
 
 // block runs a command that waits for other clients, on a connection of the client's own. Meanwhile the client's socket is
@@ -119,12 +116,13 @@ func (s *Session) await(ctx context.Context, own *own) error {
 		case err == nil:
 		case errors.Is(err, errFull): // more can't be kept, and without reading its end would go unnoticed
 			return errLeft
-		case !errors.As(err, &late) || !late.Timeout() || s.killed.Load():
+		case !errors.As(err, &late) || !late.Timeout():
 			return errLeft
 		default: // woken for another reason
-			if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+			if err := s.conn.SetReadDeadline(time.Time{}); err != nil || s.killed.Load() {
 				return errLeft
 			}
+			s.expose()
 			select { // the reply may have come between the wake-up and the line above
 			case <-own.pump.done:
 				return nil
@@ -171,25 +169,10 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 	s.edit()
 }
 
-// pin runs a command that leaves state on its connection which only the end of the connection, or RESET, takes away.
-func (s *Session) pin(ctx context.Context, c cmd) {
-	own, err := s.pumped(ctx)
-	if err != nil {
-		s.unavailable(err)
-		return
-	}
-	if slices.ContainsFunc(c.args, func(arg []byte) bool { return command.IsWord(arg, "REDIRECT") }) {
-		s.notHere(ctx, c)
-		return
-	}
-	own.pinned, own.stained = true, true
-	own.pump.expect(!own.topics.none(), own.pump.lines || monitors[c.spec.ID])
-	s.alone(ctx, c)
-}
-
 var (
 	errLeft    = errors.New("client left")
 	errNoReply = errors.New("no reply in time")
+	errMissing = errors.New("replies are missing")
 )
 
 // topics are the channels and patterns a client is subscribed to, by the verb that subscribes.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/tidwall/redcon"
+
+	"sessiongate/resp"
 )
 
 // about is what others see of a session, in CLIENT LIST and for timeouts. It is replaced, never changed.
@@ -25,7 +27,12 @@ type about struct {
 	db       int
 	channels int
 	patterns int
-	stateful bool // it may be silent for long: it has subscriptions, or tracks, or blocks
+	upstream int64 // the upstream's id of its own connection, 0: it has none that others could ask for
+	exposed  bool  // it is kept as long as the client, for invalidations of others
+	tracks   bool
+	bcast    bool
+	redirect int64 // the client to which its invalidations go
+	stateful bool  // it may be silent for long: it has subscriptions, or tracks, or blocks
 	multi    bool
 }
 
@@ -39,10 +46,15 @@ func (s *Session) rename(f func(*about)) {
 	if s.tenant != nil {
 		a.tenant, a.user = s.tenant.Name, s.tenant.User
 	}
-	a.stateful, a.multi, a.channels, a.patterns = false, false, 0, 0
-	if s.own != nil {
-		a.stateful, a.multi = s.own.pump != nil, s.tx.open
-		a.channels, a.patterns = s.own.topics.count()
+	a.stateful, a.multi, a.channels, a.patterns, a.upstream = false, false, 0, 0, 0
+	a.exposed, a.tracks, a.bcast, a.redirect = false, false, false, -1
+	if o := s.own; o != nil {
+		a.upstream, a.exposed = o.conn.ID, o.exposed
+		a.stateful, a.multi = o.pump != nil, s.tx.open
+		a.channels, a.patterns = o.topics.count()
+		if a.tracks, a.bcast = o.tracks, o.bcast; o.tracks {
+			a.redirect = o.redirect.Load()
+		}
 	}
 	f(&a)
 	s.about.Store(&a)
@@ -51,18 +63,28 @@ func (s *Session) rename(f func(*about)) {
 // appendLine appends what CLIENT LIST says of the session, in the fields of Redis 7.0 and the newer lib- ones.
 func (s *Session) appendLine(dst []byte, now time.Time, last string) []byte {
 	a := s.about.Load()
-	flags, multi := "N", -1
+	multi := -1
 	if a.multi {
-		flags, multi = "x", 0
-	}
-	if a.channels+a.patterns > 0 {
-		flags = "P"
+		multi = 0
 	}
 	idle := max(0, now.Unix()-s.active.Load())
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=0 multi=%d "+
-		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
-		s.id, s.peer(), s.conn.LocalAddr(), a.name, int(now.Sub(a.since).Seconds()), idle, flags, a.db, a.channels, a.patterns, multi,
-		last, a.user, a.proto, a.libName, a.libVer)
+		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s\n",
+		s.id, s.peer(), s.conn.LocalAddr(), a.name, int(now.Sub(a.since).Seconds()), idle, a.flags(), a.db, a.channels, a.patterns, multi,
+		last, a.user, a.redirect, a.proto, a.libName, a.libVer)
+}
+
+// flags are the letters of CLIENT LIST.
+func (a *about) flags() (letters string) {
+	for _, each := range [...]struct {
+		is     bool
+		letter string
+	}{{a.channels+a.patterns > 0, "P"}, {a.multi, "x"}, {a.tracks, "t"}, {a.bcast, "B"}} {
+		if each.is {
+			letters += each.letter
+		}
+	}
+	return cmp.Or(letters, "N")
 }
 
 func (s *Session) clientID(context.Context, cmd) { s.reply(redcon.AppendInt(nil, s.id)) }
@@ -98,8 +120,8 @@ func (s *Session) clientList(_ context.Context, c cmd) {
 	case len(args) >= 2 && bytes.EqualFold(args[0], []byte("ID")):
 		ids = map[int64]bool{}
 		for _, arg := range args[1:] {
-			id, err := strconv.ParseInt(string(arg), 10, 64)
-			if err != nil || id <= 0 {
+			id, ok := resp.ParseInt(arg)
+			if !ok { // one that nobody has is none
 				s.say("ERR Invalid client ID")
 				return
 			}
@@ -216,6 +238,10 @@ func (s *Session) clientKill(_ context.Context, c cmd) {
 	f := filter{}
 	if errText := f.parse(c.args[2:]); errText != "" {
 		s.say(errText)
+		return
+	}
+	if f.user != "" && !s.srv.tenants.hasUser(f.user) {
+		s.say("ERR No such user '" + f.user + "'")
 		return
 	}
 	n := s.killAll(&f)

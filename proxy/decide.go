@@ -29,8 +29,13 @@ func (s *Session) place(c cmd) {
 	} else if s.known(c) {
 		s.govern(c)
 	}
-	if refused := s.slots[len(s.slots)-1].text; c.spec != nil && !refused {
+	refused := s.slots[len(s.slots)-1].text
+	if c.spec != nil && !refused {
 		s.follow(c)
+	}
+	if s.cached(c) && refused {
+		s.batch.Req = appendCommand(s.batch.Req, next)
+		s.batch.Count++
 	}
 }
 
@@ -49,8 +54,9 @@ func (s *Session) govern(c cmd) {
 		s.denied(s.plan.Refusal, c.spec)
 		return
 	}
-	if !ok {
-		s.plan = policy.Plan{}
+	if !ok { // but not of somebody else's keys
+		s.plan = policy.Plan{Prefix: s.policy.Prefix()}
+		s.req.Names = names
 	}
 	s.send(c)
 }
@@ -77,10 +83,16 @@ func (s *Session) known(c cmd) bool {
 	switch {
 	case wrong:
 		s.refuse(withText)
+	case c.spec.Flags&command.Script != 0:
+		errText := s.walled(c)
+		if errText == "" {
+			return true
+		}
+		s.refuse(redcon.AppendError(s.local, errText))
 	case s.policy.Governs(c.spec):
 		return true
-	case c.spec.Flags&(command.Admin|command.Server) != 0:
-		s.refuse(redcon.AppendError(s.local, "NOPERM the '"+c.spec.RedisName()+"' command concerns the whole server and is not allowed under rules or a namespace"))
+	case c.spec.Cats&command.Uncertain == 0: // it is known, and must not be used
+		s.refuse(redcon.AppendError(s.local, "NOPERM the '"+c.spec.RedisName()+"' command concerns the whole server and is not allowed here"))
 	default:
 		s.refuse(appendUnknown(s.local, c.args))
 	}

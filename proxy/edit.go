@@ -31,6 +31,8 @@ var editors = [...]editor{
 	command.OKIsOne:      editOKIsOne,
 	command.CommandTable: editCommandTable,
 	command.ServerInfo:   editInfo,
+	command.ScriptNames:  editScriptNames,
+	command.ScriptSum:    editScriptSum,
 }
 
 // edit appends the replies of the batch, in order, and what the upstream said between them.
@@ -56,7 +58,7 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 		return dst
 	}
 	if sl.many > 0 {
-		push := newPushEditor(s.policy.Prefix())
+		push := newPushEditor(s.policy.Prefix(), nil)
 		for _, r := range s.batch.Replies[sl.first : last+1] {
 			if isError(r.Raw) {
 				dst = s.appendError(dst, r.Raw)
@@ -111,6 +113,9 @@ func (s *Session) pick(sl *slot) (raw []byte, over int64) {
 // show appends a raw reply the way the client may see it.
 func (s *Session) show(dst, raw []byte, sl *slot) []byte {
 	if isError(raw) {
+		if sl.spec != nil && sl.spec.Cats&command.Scripting != 0 {
+			raw = s.scripts().toClient(raw)
+		}
 		return s.appendError(dst, raw)
 	}
 	edit := editors[sl.edit]
@@ -155,16 +160,32 @@ func (s *Session) appendError(dst, raw []byte) []byte {
 	return append(dst, withoutPrefix(raw, prefix)...)
 }
 
-// withoutPrefix takes the namespace out of a text. One that ends like a word, such as "app", is taken out only after a
+// withoutPrefix takes the namespace out of a text, once where it stands several times in a row: the client's own name may
+// begin like it. A namespace that ends like a word, such as "app", is taken out only after a
 // quote, where Redis puts names: elsewhere it may be a part of Redis's own words.
 func withoutPrefix(text, prefix []byte) []byte {
 	if last := prefix[len(prefix)-1] | 0x20; last < 'a' || last > 'z' {
-		return bytes.ReplaceAll(text, prefix, nil)
+		return replaceRuns(text, prefix)
 	}
 	for _, quote := range []string{"'", "\"", "`"} {
 		text = bytes.ReplaceAll(text, append([]byte(quote), prefix...), []byte(quote))
 	}
 	return text
+}
+
+// replaceRuns takes the first prefix out of every run of them.
+func replaceRuns(text, prefix []byte) []byte {
+	var kept []byte
+	for {
+		before, rest, found := bytes.Cut(text, prefix)
+		kept = append(kept, before...)
+		if !found {
+			return kept
+		}
+		for text = rest; bytes.HasPrefix(text, prefix); text = text[len(prefix):] {
+			kept = append(kept, prefix...)
+		}
+	}
 }
 
 func isError(raw []byte) bool { return len(raw) > 0 && (raw[0] == '-' || raw[0] == '!') }

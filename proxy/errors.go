@@ -48,6 +48,12 @@ func appendUnknownSub(dst []byte, args [][]byte) []byte {
 	return redcon.AppendError(dst, "ERR unknown subcommand '"+string(cString(args[1], 128))+"'. Try "+strings.ToUpper(string(args[0]))+" HELP.")
 }
 
+// appendWrongSub answers as Redis answers a subcommand with more arguments than it looks at.
+func appendWrongSub(dst []byte, args [][]byte) []byte {
+	return redcon.AppendError(dst, "ERR unknown subcommand or wrong number of arguments for '"+string(cString(args[1], 128))+"'. Try "+
+		strings.ToUpper(string(args[0]))+" HELP.")
+}
+
 func appendArity(dst []byte, name string) []byte {
 	return redcon.AppendError(dst, "ERR wrong number of arguments for '"+name+"' command")
 }

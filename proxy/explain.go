@@ -32,7 +32,7 @@ func (e Explanation) String() string {
 
 // Explain decides one command by p, with the code that serves clients, at the given time of the upstream, Unix milliseconds.
 // Before what is sent stands "LIMIT n" when a reply may hand out n bytes at most, and "GUARD kind n" when a check on lengths
-// runs in the same step as the command.
+// runs in the same step as the command, and "CONFINE" when a script runs with its writes checked.
 func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	e := Explanation{Command: quoteArgs(args), Verdict: "forward"}
 	s := &Session{flight: &flight{policy: p}, proto: 2}
@@ -61,6 +61,9 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	case c.spec.State == command.Local || composed:
 		e.Verdict = "local"
 		return e
+	}
+	if forms[c.spec.ID] != noScript && p.ConfinesScripts() {
+		e.Sent = append(e.Sent, "CONFINE")
 	}
 	guard := s.plan.Guard
 	s.plan.Guard = policy.Guard{} // shown in words, not as the script that it is sent as

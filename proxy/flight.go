@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/tidwall/redcon"
 	"go.uber.org/zap"
 
 	"sessiongate/policy"
@@ -62,6 +61,8 @@ func (s *Session) route() {
 	own := s.own != nil && (s.onOwn || s.tx.open || s.own.pump != nil || s.own.pinned)
 	s.onOwn = false
 	switch {
+	case s.fixed != nil:
+		s.link = s.fixed
 	case own:
 		s.link = s.own
 	case s.link == nil || s.own != nil && s.link == upstream.Link(s.own):
@@ -114,7 +115,7 @@ func (s *Session) failed(err error) {
 		s.quit = true
 	}
 	start := len(s.local)
-	s.local = redcon.AppendError(s.local, "ERR upstream unavailable: "+cause(err))
+	s.local = appendUnavailable(s.local, err)
 	for i := range s.slots {
 		if sl := &s.slots[i]; !sl.text {
 			sl.text, sl.start, sl.end = true, start, len(s.local)

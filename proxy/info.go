@@ -12,9 +12,20 @@ import (
 	"sessiongate/resp"
 )
 
+// keyspaceSection is the name of INFO's section on the databases, keyspaceHead its first line.
+var (
+	keyspaceSection = []byte("keyspace")
+	keyspaceHead    = []byte("# Keyspace\r\n")
+)
+
 // editInfo adds Sessiongate's own section to the upstream's INFO, when all sections or this one are asked for. Under a
-// namespace the keyspace section shows no database: its counts are everybody's.
-func editInfo(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
+// namespace the keyspace section shows no database: its counts are everybody's, and the tenant's take a walk through its keys.
+func editInfo(s *Session, dst, raw []byte, _ *slot) ([]byte, error) {
+	return s.info(dst, raw, nil)
+}
+
+// info is editInfo, with the lines on the tenant's databases.
+func (s *Session) info(dst, raw, databases []byte) ([]byte, error) {
 	text, ok := resp.Bulk(raw)
 	if !ok {
 		return dst, errShape
@@ -22,6 +33,7 @@ func editInfo(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
 	info := bytes.Clone(text)
 	if len(s.policy.Prefix()) > 0 {
 		info = withoutDatabases(info)
+		info = bytes.Replace(info, keyspaceHead, append(bytes.Clone(keyspaceHead), databases...), 1)
 	}
 	if bytes.Contains(info, []byte("# Server")) || len(info) == 0 {
 		if len(info) > 0 {

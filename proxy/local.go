@@ -19,27 +19,29 @@ type handler func(s *Session, ctx context.Context, c cmd)
 
 // local has the handlers of commands that concern the client's own connection, by row of the table.
 var local = handlers(map[string]handler{
-	"ASKING":          (*Session).noCluster,
-	"AUTH":            (*Session).auth,
-	"CLIENT GETNAME":  (*Session).clientGetName,
-	"CLIENT ID":       (*Session).clientID,
-	"CLIENT INFO":     (*Session).clientInfo,
-	"CLIENT KILL":     (*Session).clientKill,
-	"CLIENT LIST":     (*Session).clientList,
-	"CLIENT NO-EVICT": (*Session).clientOnOff,
-	"CLIENT NO-TOUCH": (*Session).clientOnOff,
-	"CLIENT REPLY":    (*Session).clientReply,
-	"CLIENT SETINFO":  (*Session).clientSetInfo,
-	"CLIENT UNBLOCK":  (*Session).notHere,
-	"CLIENT SETNAME":  (*Session).clientSetName,
-	"ECHO":            (*Session).echo,
-	"HELLO":           (*Session).hello,
-	"PING":            (*Session).ping,
-	"QUIT":            (*Session).leave,
-	"READONLY":        (*Session).noCluster,
-	"READWRITE":       (*Session).noCluster,
-	"RESET":           (*Session).reset,
-	"SELECT":          (*Session).selectDB,
+	"ASKING":              (*Session).noCluster,
+	"AUTH":                (*Session).auth,
+	"CLIENT GETNAME":      (*Session).clientGetName,
+	"CLIENT GETREDIR":     (*Session).clientGetRedir,
+	"CLIENT ID":           (*Session).clientID,
+	"CLIENT INFO":         (*Session).clientInfo,
+	"CLIENT KILL":         (*Session).clientKill,
+	"CLIENT LIST":         (*Session).clientList,
+	"CLIENT NO-EVICT":     (*Session).clientOnOff,
+	"CLIENT NO-TOUCH":     (*Session).clientOnOff,
+	"CLIENT REPLY":        (*Session).clientReply,
+	"CLIENT SETINFO":      (*Session).clientSetInfo,
+	"CLIENT SETNAME":      (*Session).clientSetName,
+	"CLIENT TRACKINGINFO": (*Session).clientTrackingInfo,
+	"CLIENT UNBLOCK":      (*Session).clientUnblock,
+	"ECHO":                (*Session).echo,
+	"HELLO":               (*Session).hello,
+	"PING":                (*Session).ping,
+	"QUIT":                (*Session).leave,
+	"READONLY":            (*Session).noCluster,
+	"READWRITE":           (*Session).noCluster,
+	"RESET":               (*Session).reset,
+	"SELECT":              (*Session).selectDB,
 })
 
 // anytime are the local commands that Redis runs at once even inside MULTI, and lets subscribers in RESP2 send.
@@ -49,7 +51,7 @@ var anytime = rows("QUIT", "RESET")
 var whileSubscribed = rows("PING")
 
 // queueable are the local commands that the upstream can carry out in a transaction: they are about nobody but the client.
-var queueable = rows("ASKING", "CLIENT GETNAME", "CLIENT SETNAME", "ECHO", "PING", "READONLY", "READWRITE", "SELECT")
+var queueable = rows("ASKING", "CLIENT CACHING", "CLIENT GETNAME", "CLIENT SETNAME", "ECHO", "PING", "READONLY", "READWRITE", "SELECT")
 
 // ours are the containers whose subcommands are the proxy's to know: drivers try new ones on every connection.
 var ours = rows("CLIENT")
@@ -132,11 +134,6 @@ func (s *Session) ping(_ context.Context, c cmd) {
 	}
 }
 
-// notHere refuses what would need the upstream's ids of clients, which are not the ones that clients are told.
-func (s *Session) notHere(_ context.Context, c cmd) {
-	s.say("NOPERM the '" + c.spec.RedisName() + "' command does not pass a proxy")
-}
-
 // noCluster answers what only clients of a cluster ask, the way a Redis that is none does.
 func (s *Session) noCluster(context.Context, cmd) { s.say(errNoCluster) }
 
@@ -208,51 +205,60 @@ func (s *Session) hello(ctx context.Context, c cmd) {
 		}
 		proto, args = int(v), args[1:]
 	}
-	var user, password, name []byte
-	for len(args) > 0 {
+	for len(args) > 0 { // in their order, as Redis 7.0 takes them
 		switch word := strings.ToUpper(string(args[0])); {
 		case word == "AUTH" && len(args) >= 3:
-			user, password, args = args[1], args[2], args[3:]
+			if !s.authenticate(args[1], args[2]) {
+				s.say(errWrongPass)
+				return
+			}
+			args = args[3:]
 		case word == "SETNAME" && len(args) >= 2:
-			name, args = args[1], args[2:]
+			name := string(args[1])
+			if !printable(args[1]) {
+				s.say(errClientName)
+				return
+			}
+			s.rename(func(a *about) { a.name = name })
+			args = args[2:]
 		default:
 			s.say("ERR Syntax error in HELLO option '" + string(cString(args[0], len(args[0]))) + "'")
 			return
 		}
 	}
-	switch {
-	case name != nil && !printable(name):
-		s.say(errClientName)
-		return
-	case user != nil && !s.authenticate(user, password):
-		s.say(errWrongPass)
-		return
-	case s.tenant == nil:
+	if s.tenant == nil {
 		s.say(errHelloAuth)
 		return
 	}
-	if proto != s.proto && s.own != nil && !s.own.idle() {
-		s.say("ERR the protocol can't be changed while there are subscriptions, watched keys or tracking")
+	if err := s.speak(ctx, proto); err != nil {
+		s.unavailable(err)
 		return
 	}
-	if name != nil {
-		s.rename(func(a *about) { a.name = string(name) })
-	}
-	s.speak(proto)
 	if s.srv.pool.Version() == "" {
 		_, _ = s.ask(ctx, []string{"PING"}) // any command has the upstream tell its version; if it is away, we have one
 	}
 	s.reply(s.appendHello(nil))
 }
 
-// speak changes the RESP version. The client has no state upstream then.
-func (s *Session) speak(proto int) {
+// speak changes the RESP version, on the client's own connection too if it has anything there.
+func (s *Session) speak(ctx context.Context, proto int) error {
 	if proto == s.proto {
-		return
+		return nil
 	}
-	s.disown(false)
+	if own := s.own; own != nil && !own.idle() {
+		own.speak(2) // which tells pushes of both versions, while it changes
+		own.stained = true
+		if _, err := s.askOn(ctx, []string{"HELLO", strconv.Itoa(proto)}); err != nil {
+			s.quit = true
+			return err
+		}
+		own.speak(proto)
+	} else {
+		s.disown(false)
+	}
 	s.proto, s.link = proto, nil
 	s.describe()
+	return nil
 }
 
 // oldestVersion is what HELLO names as long as the upstream has not told its own: the oldest that will do.

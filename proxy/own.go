@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"sessiongate/upstream"
@@ -17,13 +18,21 @@ type own struct {
 	replies []byte // backs the batch's replies while there is no pump
 
 	watching bool   // between WATCH and EXEC or UNWATCH
-	pinned   bool   // MONITOR, CLIENT TRACKING, what nobody here knows: until the client leaves or says RESET
+	pinned   bool   // MONITOR, what nobody here knows: until the client leaves or says RESET
 	stained  bool   // something on it can't be undone: it is not given to another client
 	topics   topics // what the client has subscribed to
+	tracks   bool   // CLIENT TRACKING is on, or may be
+	bcast    bool   // with BCAST
+	caching  string // what CLIENT CACHING has said about the next command: YES, NO, or empty
+	exposed  bool   // another client has invalidations sent here
+
+	redirect atomic.Int64 // the client that gets the invalidations instead, 0: none
 }
 
 // idle reports whether the client has no state left on the connection.
-func (o *own) idle() bool { return !o.watching && !o.pinned && o.topics.none() }
+func (o *own) idle() bool {
+	return !o.watching && !o.pinned && !o.tracks && !o.exposed && o.topics.none()
+}
 
 // Do sends a batch and waits for its replies. After an error the connection is of no use any more.
 func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
@@ -61,6 +70,15 @@ func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
 	return nil
 }
 
+// speak has the pump expect pushes of that RESP version.
+func (o *own) speak(proto int) {
+	if o.pump != nil {
+		o.pump.mu.Lock()
+		o.pump.proto = proto
+		o.pump.mu.Unlock()
+	}
+}
+
 // Close ends the connection and whatever the client had on it.
 func (o *own) Close() error { return o.conn.Close() }
 
@@ -82,7 +100,7 @@ func (s *Session) owned(ctx context.Context) (*own, error) {
 func (s *Session) pumped(ctx context.Context) (*own, error) {
 	o, err := s.owned(ctx)
 	if err == nil && o.pump == nil {
-		o.pump = startPump(o.conn, s.conn, &s.writing, s.proto, newPushEditor(s.tenant.Policy().Prefix()).show)
+		o.pump = startPump(o.conn, s.conn, &s.writing, s.proto, newPushEditor(s.tenant.Policy().Prefix(), &o.redirect).show)
 		s.describe()
 	}
 	return o, err
@@ -101,13 +119,11 @@ func (s *Session) disown(clean bool) {
 	if o.pump != nil {
 		clean = o.pump.stop(clean) && clean
 	}
-	if clean {
+	s.describe()
+	if clean && !s.named.Load() { // after describe: who has read the connection's id before has said so
 		o.conn.Release()
 	} else {
 		_ = o.conn.Close()
-	}
-	if !s.quit {
-		s.describe()
 	}
 }
 

@@ -179,6 +179,9 @@ func (p *pump) receive(b *upstream.Batch) error {
 	for _, r := range p.replies {
 		b.Replies = append(b.Replies, upstream.Reply{Raw: p.frames[r.start:r.end:r.end], Over: r.over})
 	}
+	if len(b.Replies) < b.Count && !p.either {
+		return errMissing
+	}
 	for len(b.Replies) < b.Count { // one error answered several
 		b.Replies = append(b.Replies, upstream.Reply{})
 	}

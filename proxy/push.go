@@ -2,7 +2,7 @@ package proxy
 
 import (
 	"bytes"
-	"strconv"
+	"sync/atomic"
 
 	"github.com/tidwall/redcon"
 
@@ -18,6 +18,8 @@ var (
 	keyevent = []byte("__keyevent@")
 	keyboth  = []byte("__key*__:*") // the pattern for both kinds that Redis's manual shows
 	afterDB  = []byte("__:")
+
+	invalidations = []byte("__redis__:invalidate") // where RESP2 clients hear of them
 )
 
 // appendSubscription writes a subscription command with its channels or patterns in the namespace.
@@ -40,7 +42,7 @@ func topic(name, prefix []byte, kind command.Kind) []byte {
 		prefix = appendEscaped(nil, prefix)
 	}
 	switch at := bytes.Index(name, afterDB); {
-	case bytes.HasPrefix(name, keyevent), bytes.Equal(name, keyboth):
+	case bytes.HasPrefix(name, keyevent), bytes.Equal(name, keyboth), bytes.Equal(name, invalidations):
 		return name
 	case bytes.HasPrefix(name, keyspace) && at > 0:
 		at += len(afterDB)
@@ -53,7 +55,7 @@ func topic(name, prefix []byte, kind command.Kind) []byte {
 func bareTopic(name, prefix []byte) (bare []byte, ok bool) {
 	at := bytes.Index(name, afterDB) + len(afterDB)
 	switch {
-	case bytes.HasPrefix(name, keyevent), bytes.Equal(name, keyboth):
+	case bytes.HasPrefix(name, keyevent), bytes.Equal(name, keyboth), bytes.Equal(name, invalidations):
 		return name, true
 	case bytes.HasPrefix(name, keyspace) && at > len(afterDB):
 		rest, ok := bytes.CutPrefix(name[at:], prefix)
@@ -63,15 +65,24 @@ func bareTopic(name, prefix []byte) (bare []byte, ok bool) {
 }
 
 // pushEditor makes of a push what a tenant in the namespace gets to see: nothing, if it is about somebody else's key.
-type pushEditor struct{ prefix, escaped []byte }
-
-func newPushEditor(prefix []byte) *pushEditor {
-	return &pushEditor{prefix: prefix, escaped: appendEscaped(nil, prefix)}
+type pushEditor struct {
+	prefix, escaped []byte
+	redirect        *atomic.Int64 // the client to which invalidations are redirected
 }
+
+func newPushEditor(prefix []byte, redirect *atomic.Int64) *pushEditor {
+	return &pushEditor{prefix: prefix, escaped: appendEscaped(nil, prefix), redirect: redirect}
+}
+
+// brokenRedirect begins the push that says that the client to which invalidations are redirected is gone.
+var brokenRedirect = []byte(">2\r\n$21\r\ntracking-redir-broken\r\n")
 
 // show appends the push. A push of a kind that isn't known is left out: it may hold names.
 func (e *pushEditor) show(dst, raw []byte) []byte {
-	if len(e.prefix) == 0 {
+	switch {
+	case bytes.HasPrefix(raw, brokenRedirect) && e.redirect != nil:
+		return redcon.AppendInt(append(dst, brokenRedirect...), e.redirect.Load())
+	case len(e.prefix) == 0:
 		return append(dst, raw...)
 	}
 	var parts [4][]byte
@@ -114,6 +125,13 @@ func (e *pushEditor) message(dst, head []byte, parts [][]byte, at int) []byte {
 		return dst
 	}
 	payload := parts[at+1]
+	if bytes.Equal(upstream, invalidations) {
+		keys, any := e.keys(payload)
+		if !any {
+			return dst
+		}
+		payload = keys
+	}
 	if bytes.HasPrefix(upstream, keyevent) {
 		key, _ := resp.Bulk(payload)
 		bare, mine := bytes.CutPrefix(key, e.prefix)
@@ -149,25 +167,28 @@ func (e *pushEditor) confirmation(dst, head []byte, parts [][]byte, prefix []byt
 	return dst
 }
 
-// invalidate shows ["invalidate", [key ...]]; null instead of the keys means all of them.
+// invalidate shows ["invalidate", keys].
 func (e *pushEditor) invalidate(dst, head []byte, parts [][]byte) []byte {
+	keys, any := e.keys(parts[1])
+	if !any {
+		return dst
+	}
+	return append(append(append(dst, head...), parts[0]...), keys...)
+}
+
+// keys returns the tenant's of the keys in an invalidation, and whether there are any; null instead of keys means all of them.
+func (e *pushEditor) keys(list []byte) (mine []byte, any bool) {
+	if isNull(list) {
+		return list, true
+	}
 	var keys []byte
 	n := 0
-	if isNull(parts[1]) {
-		return append(append(append(dst, head...), parts[0]...), parts[1]...)
-	}
-	for elem := range elems(parts[1]) {
+	for elem := range elems(list) {
 		key, _ := resp.Bulk(elem)
 		if bare, mine := bytes.CutPrefix(key, e.prefix); mine {
 			keys = redcon.AppendBulk(keys, bare)
 			n++
 		}
 	}
-	if n == 0 {
-		return dst
-	}
-	dst = append(append(dst, head...), parts[0]...)
-	dst = append(dst, resp.Array)
-	dst = strconv.AppendInt(dst, int64(n), 10)
-	return append(append(dst, "\r\n"...), keys...)
+	return append(redcon.AppendArray(nil, n), keys...), n > 0
 }

@@ -29,7 +29,7 @@ type slot struct {
 // pass forwards the command as it is.
 func (s *Session) pass(c cmd) {
 	sl := slot{spec: c.spec, first: s.batch.Count, mute: s.mute.next()}
-	if c.spec != nil && c.spec.Reply == command.ServerInfo {
+	if c.spec != nil && c.spec.Reply == command.ServerInfo && !s.tx.open { // there the reply is that it is queued
 		sl.edit = command.ServerInfo
 	}
 	s.slots = append(s.slots, sl)
@@ -52,11 +52,18 @@ func (s *Session) appendRaw(c cmd) {
 // send adds the command to the batch as its plan wants it, and its slot. Commands that follow it travel in a MULTI of
 // ours, or, within the client's own, are queued behind it.
 func (s *Session) send(c cmd) {
+	s.change(c)
 	p := &s.plan
 	wrap := len(p.Bounds) > 0 && !s.tx.open
 	if wrap {
 		s.batch.Req = append(s.batch.Req, "*1\r\n$5\r\nMULTI\r\n"...)
 		s.batch.Count++
+	}
+	before := 0
+	if s.switches(c) {
+		s.batch.Req = s.tenant.wall.AppendTake(s.batch.Req)
+		s.batch.Count++
+		before, s.own.stained = 1, true
 	}
 	sl := slot{spec: c.spec, edit: p.Edit, first: s.batch.Count, rule: p.SizeRule, limit: p.Limit, mute: s.mute.next()}
 	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard {
@@ -65,11 +72,16 @@ func (s *Session) send(c cmd) {
 		s.batch.Req = appendPlanned(s.batch.Req, &s.req, p)
 		s.batch.Count++
 	}
-	n := 0
-	if len(p.Bounds) > 0 {
-		s.batch.Req, n = appendBounds(s.batch.Req, &s.req, p)
-		s.batch.Count += n
+	n := before
+	if n > 0 {
+		s.batch.Req = s.srv.pool.AppendLeave(s.batch.Req)
 	}
+	if len(p.Bounds) > 0 {
+		var more int
+		s.batch.Req, more = appendBounds(s.batch.Req, &s.req, p)
+		n += more
+	}
+	s.batch.Count += n
 	switch {
 	case wrap:
 		s.batch.Req = append(s.batch.Req, "*1\r\n$4\r\nEXEC\r\n"...)
@@ -78,7 +90,7 @@ func (s *Session) send(c cmd) {
 	case s.tx.open && c.spec.State == command.End:
 		sl.exec, sl.start, sl.end = true, s.tx.start, len(s.inTx)
 	case s.tx.open && c.spec.State != command.Begin && c.spec.State != command.Watch: // those two are answered at once
-		s.inTx = append(s.inTx, queued{slot: sl, extra: n})
+		s.inTx = append(s.inTx, queued{slot: sl, before: before, extra: n})
 		sl.edit, sl.limit = command.Opaque, 0
 	}
 	if sl.limit > 0 {

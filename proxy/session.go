@@ -47,15 +47,18 @@ type Session struct {
 	plan    policy.Plan
 	tx      transaction
 	mute    muting
-	onOwn   bool  // the next batch belongs on the client's own connection
-	window  int   // how many values may be asked for at once
-	asked   int   // how many are
-	broken  error // a reply could not be written
-	quit    bool  // leave after the next flush
+	onOwn   bool          // the next batch belongs on the client's own connection
+	fixed   upstream.Link // batches go here, wherever they belong; nil: where they belong
+	window  int           // how many values may be asked for at once
+	asked   int           // how many are
+	broken  error         // a reply could not be written
+	quit    bool          // leave after the next flush
 
 	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
 	active  atomic.Int64          // shared: when the last batch was read, Unix seconds
 	writing atomic.Int64          // shared: since when a write is under way, Unix seconds; 0: none is
+	wanted  atomic.Bool           // shared: another client redirects its invalidations here, which takes a connection of its own
+	named   atomic.Bool           // shared: another client may be about to name its own connection upstream
 	killed  atomic.Bool           // shared: another client or the end of the server asks it to leave
 	rested  bool                  // buffers were given back since the last command
 }
@@ -116,6 +119,10 @@ func (s *Session) serve(ctx context.Context) error {
 // fill blocks until a whole command has arrived.
 func (s *Session) fill() error {
 	for {
+		if s.killed.Load() { // its wake-up may have been taken for that of a reply
+			return io.EOF
+		}
+		s.expose()
 		err := s.in.fill()
 		if err == nil {
 			s.active.Store(s.srv.clock.Load())
@@ -139,16 +146,21 @@ func (s *Session) interrupted(err error) error {
 		return errors.Join(err, s.flush())
 	case !errors.As(err, &late) || !late.Timeout():
 		return err
-	case s.killed.Load() || s.srv.draining.Load():
+	}
+	if err := s.conn.SetReadDeadline(time.Time{}); err != nil { // before looking why: who comes now wakes it again
+		return err
+	}
+	if s.killed.Load() || s.srv.draining.Load() {
 		return io.EOF
 	}
+	s.expose()
 	if s.own != nil && s.own.pump != nil {
 		if err := s.own.pump.broken(); err != nil {
 			return err
 		}
 	}
 	s.rest()
-	return s.conn.SetReadDeadline(time.Time{})
+	return nil
 }
 
 // cmd is one command as it was read. Its slices are valid until the next fill.

@@ -3,9 +3,11 @@ package proxy
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"sync/atomic"
 
 	"sessiongate/policy"
+	"sessiongate/upstream"
 )
 
 // Tenant is one set of clients under one policy. A tenant without a password needs no AUTH.
@@ -14,6 +16,7 @@ type Tenant struct {
 	User     string // "" is Redis's default user
 	Password string // "" : open
 	policy   atomic.Pointer[policy.Policy]
+	wall     *upstream.Role // keeps scripts in the namespace; nil: nothing does
 }
 
 // NewTenant returns a tenant; an empty user is Redis's default user, an empty password an open door.
@@ -25,6 +28,9 @@ func NewTenant(name, user, password string, p *policy.Policy) *Tenant {
 	t.policy.Store(p)
 	return t
 }
+
+// SetWall has the tenant's scripts run in this role, see NewWall. It must come before the first client.
+func (t *Tenant) SetWall(wall *upstream.Role) { t.wall = wall }
 
 // Policy is what the tenant's commands are decided by from now on. Take it once per batch.
 func (t *Tenant) Policy() *policy.Policy { return t.policy.Load() }
@@ -63,6 +69,12 @@ func (t *tenants) find(user, password []byte) *Tenant {
 		}
 	}
 	return found
+}
+
+// hasUser reports whether there is a tenant whose clients log in as that user.
+func (t *tenants) hasUser(user string) bool {
+	is := func(each *Tenant) bool { return each.User == user }
+	return user == "default" || t.open != nil && is(t.open) || slices.ContainsFunc(t.locked, is)
 }
 
 // needPassword reports whether AUTH with the default user's password can succeed at all.

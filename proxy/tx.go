@@ -5,8 +5,6 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/tidwall/redcon"
-
 	"sessiongate/command"
 	"sessiongate/resp"
 )
@@ -20,10 +18,11 @@ type transaction struct {
 	start int // where it begins in the flight's inTx
 }
 
-// queued is what one command brings in EXEC's array: its own reply, and then extra ones of commands that follow it.
+// queued is what one command brings in EXEC's array: its own reply, and others of commands of ours around it.
 type queued struct {
-	slot  slot
-	extra int
+	slot   slot
+	before int // replies of commands that come before it
+	extra  int
 }
 
 // failing is a command that Redis can't queue, which marks a transaction as failed: AUTH with too few arguments.
@@ -59,11 +58,12 @@ func (s *Session) endElsewhere(ctx context.Context, c cmd) {
 		return
 	}
 	raws, err := s.askOn(ctx, whereItIs)
-	held := !s.own.idle()
-	s.disown(false)
-	if err != nil || held {
+	if err != nil || s.own == nil {
 		s.quit = true // there is no telling where it is now
 		return
+	}
+	if s.own.stained = true; s.own.idle() {
+		s.disown(false)
 	}
 	text, _ := resp.Bulk(raws[0])
 	for field := range bytes.FieldsSeq(text) {
@@ -103,6 +103,8 @@ func (s *Session) whole() bool {
 		spec := command.Lookup(args)
 		switch {
 		case spec == nil || s.composes(spec) != nil:
+			return false
+		case spec.Flags&command.Script != 0 && len(s.policy.Prefix()) > 0: // takes another role for a while
 			return false
 		case spec.State == command.End:
 			complete = len(args) == 1
@@ -149,6 +151,9 @@ func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
 	dst = strconv.AppendInt(dst, int64(len(queue)), 10)
 	dst = append(dst, "\r\n"...)
 	skip, next := 0, 0
+	if len(queue) > 0 {
+		skip = queue[0].before
+	}
 	for elem := range elems(raw) {
 		if skip > 0 {
 			skip--
@@ -159,7 +164,9 @@ func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
 		}
 		q := &queue[next]
 		next++
-		skip = q.extra
+		if skip = q.extra; next < len(queue) {
+			skip += queue[next].before
+		}
 		if longest := longestString(elem); q.slot.limit > 0 && longest > q.slot.limit {
 			dst = s.oversize(dst, &q.slot, longest)
 		} else {
@@ -181,7 +188,7 @@ func longestString(raw []byte) int64 {
 
 // unavailable answers a command that could not be sent.
 func (s *Session) unavailable(err error) {
-	s.reply(redcon.AppendError(nil, "ERR upstream unavailable: "+cause(err)))
+	s.reply(appendUnavailable(nil, err))
 }
 
 // reply answers the command at hand, which has left the line, unless the client has muted it.

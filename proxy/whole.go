@@ -13,20 +13,12 @@ import (
 	"sessiongate/resp"
 )
 
-// composed are commands that look at the whole keyspace. Under a namespace they are true for the tenant's part of it, which
-// takes several commands upstream. They walk by SCAN in steps, so that other clients are served in between.
-var composed = handlers(map[string]handler{
-	"DBSIZE":    (*Session).dbSize,
-	"FLUSHALL":  (*Session).flushAll,
-	"FLUSHDB":   (*Session).flushDB,
-	"RANDOMKEY": (*Session).randomKey,
-})
-
-// narrowed are commands whose answer takes several commands upstream under any rules, not just under a namespace.
-var narrowed []handler
+// composed are commands whose answer takes several commands upstream under a namespace, so that it is true for the tenant's
+// part of what they look at. They walk the keyspace by SCAN in steps, so that other clients are served in between.
+var composed []handler
 
 func init() { // not above, since commandCount looks at it
-	narrowed = handlers(map[string]handler{
+	composed = handlers(map[string]handler{
 		"CLUSTER COUNTKEYSINSLOT": (*Session).noCluster,
 		"CLUSTER GETKEYSINSLOT":   (*Session).noCluster,
 		"CLUSTER INFO":            (*Session).noCluster,
@@ -39,10 +31,16 @@ func init() { // not above, since commandCount looks at it
 		"CLUSTER SHARDS":          (*Session).noCluster,
 		"CLUSTER SLAVES":          (*Session).noCluster,
 		"CLUSTER SLOTS":           (*Session).noCluster,
-		"COMMAND COUNT":           (*Session).commandCount,
+		"COMMAND COUNT":           (*Session).commandCount, // under rules without a namespace too
 		"CONFIG GET":              (*Session).configGet,
 		"CONFIG SET":              (*Session).configSet,
+		"DBSIZE":                  (*Session).dbSize,
+		"FLUSHALL":                (*Session).flushAll,
+		"FLUSHDB":                 (*Session).flushDB,
 		"PUBSUB NUMPAT":           (*Session).numPat,
+		"RANDOMKEY":               (*Session).randomKey,
+		"SLOWLOG GET":             (*Session).slowLogGet,
+		"SLOWLOG LEN":             (*Session).slowLogLen,
 	})
 }
 
@@ -57,10 +55,7 @@ const (
 func (s *Session) ask(ctx context.Context, cmds ...[]string) ([][]byte, error) {
 	s.begin()
 	for _, args := range cmds {
-		s.batch.Req = redcon.AppendArray(s.batch.Req, len(args))
-		for _, arg := range args {
-			s.batch.Req = redcon.AppendBulkString(s.batch.Req, arg)
-		}
+		s.batch.Req = appendCommand(s.batch.Req, args)
 		s.batch.Count++
 	}
 	if err := s.exchange(ctx); err != nil {
@@ -74,6 +69,14 @@ func (s *Session) ask(ctx context.Context, cmds ...[]string) ([][]byte, error) {
 		raws[i] = r.Raw
 	}
 	return raws, nil
+}
+
+func appendCommand(dst []byte, args []string) []byte {
+	dst = redcon.AppendArray(dst, len(args))
+	for _, arg := range args {
+		dst = redcon.AppendBulkString(dst, arg)
+	}
+	return dst
 }
 
 // whereItIs has the upstream say, among other things, which database a connection has selected: db=n.
@@ -159,16 +162,28 @@ func (s *Session) flushAll(ctx context.Context, c cmd) {
 		s.fail(err)
 		return
 	}
-	home, link := s.db, s.link
-	defer func() { s.db, s.link = home, link }()
-	for _, db := range databases(raws[0]) {
-		s.db, s.link = db, s.srv.pool.Link(s.proto, db)
-		if err := s.removeAll(ctx); err != nil {
-			s.fail(err)
-			return
-		}
+	err = s.inEach(ctx, databases(raws[0]), s.removeAll)
+	if err == nil && s.own != nil && s.own.tracks {
+		_, err = s.askOn(ctx, next) // what it tracked is gone: by now it has been told so
+	}
+	if err != nil {
+		s.fail(err)
+		return
 	}
 	s.ok()
+}
+
+// inEach has f look at one database after the other, on shared links.
+func (s *Session) inEach(ctx context.Context, dbs []int, f func(context.Context) error) error {
+	home, link := s.db, s.link
+	defer func() { s.db, s.link, s.fixed = home, link, nil }()
+	for _, db := range dbs {
+		s.db, s.fixed = db, s.srv.pool.Link(s.proto, db)
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func flushOption(args [][]byte) bool {
@@ -254,7 +269,7 @@ func (s *Session) commandCount(ctx context.Context, _ cmd) {
 	}
 	n := 0
 	for name := range elems(raws[0]) {
-		if s.lets(name) {
+		if text, _ := resp.Bulk(name); s.lets(name) && bytes.IndexByte(text, '|') < 0 { // subcommands don't count
 			n++
 		}
 	}

@@ -71,7 +71,7 @@ var shapes = [256]shape{
 // at, and nesting needs no stack: what counts is how many values are still to come. The zero Scanner is ready. After
 // an error it is of no more use.
 type Scanner struct {
-	Longest int64 // the longest bulk string in bytes announced so far in this value
+	Longest int64 // the longest bulk string in bytes announced so far in this value, or simple string received so far
 
 	open int64 // values still to come, the current one included; 0: between two values
 	skip int64 // bytes of the current payload and its CR LF still to come
@@ -143,6 +143,10 @@ func (s *Scanner) text(b []byte) (n int, err error) {
 	}
 	if s.size += int64(n); s.size > maxLine {
 		return n, ErrLine
+	}
+	if s.kind == Simple { // of any length: a script may return a value as a status
+		end := min(i, 0) + 2 // its CR LF, or at most CR
+		s.Longest = max(s.Longest, s.size-int64(end))
 	}
 	switch {
 	case i < 0:

@@ -30,7 +30,7 @@ func (l *link) run() {
 	defer close(relay)
 	l.pool.wg.Go(func() { l.runRelay(relay) })
 	for attempt := 0; ; attempt++ {
-		conn, hello, err := l.pool.dial(l.ctx, l.proto, l.db)
+		conn, hello, err := l.pool.dial(l.ctx, l.key)
 		if err != nil {
 			l.failed(err)
 		} else {
@@ -178,11 +178,11 @@ func (l *link) Close() error {
 }
 
 func (l *link) fields(f ...zap.Field) []zap.Field {
-	return append(f, zap.String("addr", l.pool.addr), zap.Int("proto", l.proto), zap.Int("db", l.db))
+	return append(f, zap.String("addr", l.pool.addr), zap.Int("proto", l.key.proto), zap.Int("db", l.key.db), zap.String("role", l.key.role.label()))
 }
 
 // dial opens a connection that is ready for commands.
-func (p *Pool) dial(ctx context.Context, proto, db int) (net.Conn, hello, error) {
+func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.DialTimeout)
 	defer cancel()
 	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
@@ -200,14 +200,14 @@ func (p *Pool) dial(ctx context.Context, proto, db int) (net.Conn, hello, error)
 	_ = conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	h, err := shakeHands(conn, handshake{
-		proto: proto, db: db, user: p.opt.Username, password: p.opt.Password, name: p.opt.ClientName,
+		proto: key.proto, db: key.db, user: p.opt.Username, password: p.opt.Password, name: p.opt.ClientName, role: key.role,
 	})
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		abort(conn)
-		if refused := (*Refused)(nil); !errors.As(err, &refused) {
+		if !answered(err) {
 			err = fmt.Errorf("handshake: %w", reason(err))
 		}
 		return nil, hello{}, err
@@ -233,8 +233,19 @@ func socket(conn net.Conn) net.Conn {
 // won't think better of it within the hold.
 func final(err error) bool {
 	var refused *Refused
+	var role *RoleError
 	var cert *tls.CertificateVerificationError
-	return errors.As(err, &refused) && !refused.temporary() || errors.As(err, &cert)
+	if errors.As(err, &refused) {
+		return !refused.temporary()
+	}
+	return errors.As(err, &role) || errors.As(err, &cert)
+}
+
+// answered reports whether err is what the upstream made of our handshake.
+func answered(err error) bool {
+	var refused *Refused
+	var role *RoleError
+	return errors.As(err, &refused) || errors.As(err, &role)
 }
 
 // backoff is how long to wait after the attempt, counted from 0: doubling, with a jitter of a quarter so that many

@@ -37,7 +37,12 @@ type Conn struct {
 // Dedicated returns a clean connection, waiting for a lost upstream up to the hold. The caller ends with Release or
 // Close.
 func (p *Pool) Dedicated(ctx context.Context, proto, db int) (*Conn, error) {
-	key := setKey{proto, db}
+	return p.DedicatedAs(ctx, nil, proto, db)
+}
+
+// DedicatedAs is Dedicated for a role.
+func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Conn, error) {
+	key := setKey{proto, db, role}
 	for {
 		c := p.idle.take(key)
 		if c == nil {
@@ -68,7 +73,7 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
 	for attempt, start := 0, time.Now(); ; attempt++ {
-		conn, h, err := p.dial(ctx, key.proto, key.db)
+		conn, h, err := p.dial(ctx, key)
 		if err == nil {
 			return conn, h, nil
 		}

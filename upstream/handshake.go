@@ -18,6 +18,7 @@ import (
 type handshake struct {
 	proto, db            int
 	user, password, name string
+	role                 *Role
 }
 
 // hello is what the upstream told about itself.
@@ -60,6 +61,9 @@ type step struct {
 	args []string
 	must bool // its failure is ours
 	use  func(h *hello, reply []byte)
+
+	role   bool // it makes the connection the role's, which judges the reply
+	denied bool // that is right when it is refused
 }
 
 // shakeHands introduces conn in one round trip, or two with a server too old for HELLO.
@@ -84,21 +88,22 @@ func (s handshake) steps(greet bool) []step {
 			}
 			args = append(args, "AUTH", user, s.password)
 		}
-		steps = append(steps, step{"HELLO", args, true, (*hello).greeting})
+		steps = append(steps, step{name: "HELLO", args: args, must: true, use: (*hello).greeting})
 	case s.password != "" && s.user != "":
-		steps = append(steps, step{"AUTH", []string{s.user, s.password}, true, nil})
+		steps = append(steps, step{name: "AUTH", args: []string{s.user, s.password}, must: true})
 	case s.password != "":
-		steps = append(steps, step{"AUTH", []string{s.password}, true, nil})
+		steps = append(steps, step{name: "AUTH", args: []string{s.password}, must: true})
 	}
 	if s.db != 0 {
-		steps = append(steps, step{"SELECT", []string{strconv.Itoa(s.db)}, true, nil})
+		steps = append(steps, step{name: "SELECT", args: []string{strconv.Itoa(s.db)}, must: true})
 	}
-	steps = append(steps, step{"CLIENT", []string{"SETNAME", s.name}, false, nil})
+	steps = append(steps, step{name: "CLIENT", args: []string{"SETNAME", s.name}})
 	if !greet {
-		steps = append(steps, step{"CLIENT", []string{"ID"}, false, (*hello).number})
+		steps = append(steps, step{name: "CLIENT", args: []string{"ID"}, use: (*hello).number})
 	}
-	steps = append(steps, step{"TIME", nil, false, (*hello).time})
-	return append(steps, step{"PING", nil, false, nil}) // says whether it is still loading, as the others need not
+	steps = append(steps, step{name: "TIME", use: (*hello).time})
+	steps = append(steps, step{name: "PING"}) // says whether it is still loading, as the others need not
+	return append(steps, s.role.steps()...)
 }
 
 // converse sends all steps at once and reads their replies. The first refusal that matters is returned, after the
@@ -118,13 +123,16 @@ func (s handshake) converse(conn net.Conn, steps []step) (hello, error) {
 	}
 	var refused error
 	var buf []byte
-	for _, st := range steps {
+	for i := range steps {
+		st := &steps[i]
 		reply, rest, err := readValue(conn, buf)
 		switch {
 		case refused != nil && err != nil:
 			return h, refused // it said why, and hung up
 		case err != nil:
 			return h, err
+		case st.role && refused == nil:
+			refused = s.role.judge(st, reply, s.redact)
 		case reply[0] != '-':
 			if st.use != nil {
 				st.use(&h, reply)
@@ -143,13 +151,17 @@ func (s handshake) converse(conn net.Conn, steps []step) (hello, error) {
 // redact is the text of an error reply. Some servers quote the arguments of what they don't understand.
 func (s handshake) redact(reply []byte) string {
 	text := string(bytes.TrimSpace(reply[1:]))
-	if s.password != "" && strings.Contains(text, s.password) || strings.Contains(text, "args beginning with") {
+	if s.quotesPassword(text) || strings.Contains(text, "args beginning with") {
 		text, _, _ = strings.Cut(text, ",")
-		if s.password != "" && strings.Contains(text, s.password) {
+		if s.quotesPassword(text) {
 			return "ERR (text withheld: it quotes our password)"
 		}
 	}
 	return text
+}
+
+func (s handshake) quotesPassword(text string) bool {
+	return s.password != "" && strings.Contains(text, s.password) || s.role != nil && s.role.Pass != "" && strings.Contains(text, s.role.Pass)
 }
 
 // readValue returns the next whole value and what was read beyond it; buf is what had been read before.

@@ -17,6 +17,7 @@ var errUnchecked = errors.New("not checked yet")
 // health is what we know of the upstream as a whole.
 type health struct {
 	began   time.Time    // of the local monotonic clock's reckoning
+	answer  atomic.Int64 // when the upstream last answered a health check, even with an error, in nanoseconds since began
 	ahead   atomic.Int64 // upstream's clock in Unix microseconds minus microseconds since began
 	why     atomic.Pointer[error]
 	version atomic.Pointer[string]
@@ -48,6 +49,11 @@ func (p *Pool) Health() (up bool, why error) {
 	return why == nil, why
 }
 
+// alive reports whether the upstream has answered lately, if only to say that a script keeps it busy.
+func (p *Pool) alive(now time.Time) bool {
+	return now.Sub(p.health.began)-time.Duration(p.health.answer.Load()) < 2*p.opt.ReadTimeout
+}
+
 // Version is the upstream's redis_version; empty until it has been seen.
 func (p *Pool) Version() string {
 	if v := p.health.version.Load(); v != nil {
@@ -74,6 +80,9 @@ func (p *Pool) runHealth() {
 		err := p.ask()
 		if p.ctx.Err() != nil {
 			return
+		}
+		if said := redis.Error(nil); err == nil || errors.As(err, &said) {
+			p.health.answer.Store(int64(time.Since(p.health.began)))
 		}
 		was := p.health.set(err)
 		switch {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -38,9 +39,12 @@ type Pool struct {
 }
 
 // setKey is what all links of a set have in common.
-type setKey struct{ proto, db int }
+type setKey struct {
+	proto, db int
+	role      *Role
+}
 
-// set is the links of one RESP version and database.
+// set is the links of one RESP version, database and role.
 type set struct {
 	links []Link
 	next  atomic.Uint32
@@ -103,8 +107,11 @@ func (p *Pool) Admin() *redis.Client { return p.admin }
 
 // Link returns a link for the RESP version and database. It connects with the first Do. A client's commands stay
 // in order as long as its session keeps to the link it was given.
-func (p *Pool) Link(proto, db int) Link {
-	key := setKey{proto, db}
+func (p *Pool) Link(proto, db int) Link { return p.LinkAs(nil, proto, db) }
+
+// LinkAs is Link for a role.
+func (p *Pool) LinkAs(role *Role, proto, db int) Link {
+	key := setKey{proto, db, role}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sets[key]
@@ -120,11 +127,11 @@ func (p *Pool) Link(proto, db int) Link {
 func (p *Pool) newSet(key setKey) *set {
 	s := &set{}
 	if p.cfg.Driver == DriverGoRedis {
-		s.links = []Link{&plain{pool: p, client: p.client(key.proto, key.db, 0)}}
+		s.links = []Link{&plain{pool: p, client: p.clientAs(key)}}
 		return s
 	}
 	for range p.cfg.Links {
-		s.links = append(s.links, newLink(p, key.proto, key.db))
+		s.links = append(s.links, newLink(p, key))
 	}
 	return s
 }
@@ -223,6 +230,37 @@ func (p *Pool) client(proto, db, size int) *redis.Client {
 		o.PoolSize = size
 	}
 	return redis.NewClient(&o)
+}
+
+// clientAs makes a go-redis client whose connections have the key's role.
+func (p *Pool) clientAs(key setKey) *redis.Client {
+	client := p.client(key.proto, key.db, 0)
+	if key.role == nil {
+		return client
+	}
+	opt := *client.Options()
+	_ = client.Close()
+	opt.OnConnect = func(ctx context.Context, c *redis.Conn) error {
+		for _, st := range key.role.steps() {
+			args := []any{st.name}
+			for _, arg := range st.args {
+				args = append(args, arg)
+			}
+			err := c.Process(ctx, redis.NewCmd(ctx, args...))
+			said := redis.Error(nil)
+			reply := []byte("+OK")
+			if errors.As(err, &said) {
+				reply = []byte("-" + said.Error())
+			} else if err != nil {
+				return err
+			}
+			if err := key.role.judge(&st, reply, func(b []byte) string { return string(b[1:]) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return redis.NewClient(&opt)
 }
 
 // Stats returns the numbers as they are now.

@@ -80,7 +80,7 @@ func (r *receiver) take(b []byte) error {
 // begin finds whose value starts with the byte kind.
 func (r *receiver) begin(kind byte) error {
 	r.inside = true
-	r.push = kind == '>' && r.link.proto == 3
+	r.push = kind == '>' && r.link.key.proto == 3
 	if r.push || r.cur != nil {
 		return nil
 	}

@@ -31,8 +31,7 @@ var (
 // flusher, and writes for all that submit meanwhile. The goroutine of run receives; see receiver.
 type link struct {
 	pool   *Pool
-	proto  int
-	db     int
+	key    setKey
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -60,8 +59,8 @@ type link struct {
 	watch watch // the watchdog's own memory
 }
 
-func newLink(p *Pool, proto, db int) *link {
-	l := &link{pool: p, proto: proto, db: db}
+func newLink(p *Pool, key setKey) *link {
+	l := &link{pool: p, key: key}
 	l.wrote.L = &l.mu
 	l.ctx, l.cancel = context.WithCancel(p.ctx)
 	return l

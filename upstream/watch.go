@@ -46,6 +46,7 @@ func (l *link) look(now time.Time, tick time.Duration) {
 		w.moved, w.quiet = moved, now
 	}
 	switch {
+	case owed && l.key.role != nil && l.key.role.Patient && l.pool.alive(now):
 	case owed && now.Sub(w.quiet) >= l.pool.opt.ReadTimeout+tick: // a tick more: quiet may have begun after its look
 		l.giveUp(l.conn, fmt.Errorf("timeout: no reply within %s", l.pool.opt.ReadTimeout))
 	case owed:

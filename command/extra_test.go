@@ -1,0 +1,54 @@
+package command
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestExtend(t *testing.T) {
+	before := rows.Load()
+	t.Cleanup(func() { rows.Store(before) })
+	added := Extend([]Extra{
+		{Name: "My.Set", Keys: KeyRange{1, 1, 1}, Writes: true},
+		{Name: "MY.MSET", Keys: KeyRange{1, -1, 2}, Writes: true, Arity: -3},
+		{Name: "MY.MGET", Keys: KeyRange{1, -1, 1}},
+		{Name: "GET", Keys: KeyRange{2, 2, 1}},      // has a row
+		{Name: "JSON.SET", Keys: KeyRange{1, 1, 1}}, // has one that is not certain
+		{Name: "MY.PING"},
+	})
+	if want := []string{"MY.SET", "MY.MSET", "MY.MGET", "JSON.SET", "MY.PING"}; !slices.Equal(added, want) {
+		t.Errorf("added %v, want %v", added, want)
+	}
+	if again := Extend([]Extra{{Name: "MY.SET", Keys: KeyRange{2, 2, 1}}}); len(again) != 0 {
+		t.Errorf("again: %v", again)
+	}
+	for _, tt := range []struct {
+		line string
+		want []Ref
+		ok   bool
+	}{
+		{"my.set k v", []Ref{{1, Out}}, true},
+		{"MY.MSET a 1 b 2", []Ref{{1, Out}, {3, Out}}, true},
+		{"my.mget a b c", []Ref{{1, In}, {2, In}, {3, In}}, true},
+		{"my.mget", nil, false},
+		{"get k", []Ref{{1, In}}, true},
+		{"json.set k $ 1", []Ref{{1, In}}, true},
+	} {
+		args := words(tt.line)
+		spec := Lookup(args)
+		if spec == nil {
+			t.Errorf("%s: no row", tt.line)
+			continue
+		}
+		refs, ok := spec.Names(args, nil)
+		if ok != tt.ok || !slices.Equal(refs, tt.want) {
+			t.Errorf("%s: %v, %v, want %v, %v", tt.line, refs, ok, tt.want, tt.ok)
+		}
+		if int(spec.ID) >= Len() || All()[spec.ID] != spec {
+			t.Errorf("%s: the ID %d is not its place", tt.line, spec.ID)
+		}
+	}
+	if s := Lookup(words("my.ping")); s == nil || s.Names != nil || s.Cats&Uncertain != 0 {
+		t.Errorf("MY.PING: %+v", s)
+	}
+}

@@ -1,0 +1,30 @@
+package policy
+
+import "strconv"
+
+// ConfinesScripts reports whether there are rules on expiry or size, which scripts must not get around.
+func (p *Policy) ConfinesScripts() bool { return p.confines }
+
+// AppendConfinement appends what a script's writes have to keep to, as three numbers in decimal with a space between: the longest
+// string in bytes, 0 for any; and, for keys that the script does not declare, the Default and the Max of a Bound. Default is -1
+// where such keys must not be written, because their rules depend on their names. limit is the least of the declared keys'.
+func (p *Policy) AppendConfinement(dst []byte, limit int64) []byte {
+	b, sizes := Bound{Default: -1}, int64(0)
+	if len(p.sets) == 1 && len(p.sets[0].globs) == 0 {
+		b.Default = 0
+		for _, rule := range p.sets[0].rules {
+			switch rule := rule.(type) {
+			case *expiry:
+				b = rule.whole()
+			case *size:
+				sizes = rule.value
+			}
+		}
+	}
+	if limit == 0 {
+		limit = sizes
+	}
+	dst = strconv.AppendInt(dst, limit, 10)
+	dst = strconv.AppendInt(append(dst, ' '), b.Default, 10)
+	return strconv.AppendInt(append(dst, ' '), b.Max, 10)
+}

@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"sessiongate/upstream"
+)
+
+// Under a namespace a script is the one thing whose keys the proxy can't put there. So Redis itself keeps it in: scripts run as
+// an ACL user of the upstream's that reaches no name outside of the namespace and no command that looks at all names. Every
+// connection made for them tries first whether that is so.
+
+// wallCommands are what that user may call: commands on keys, by the categories that only Redis's own types have; what runs
+// scripts; and what transactions need that scripts may be part of.
+const wallCommands = "-@all +@string +@hash +@list +@set +@sortedset +@stream +@bitmap +@hyperloglog +@geo +@keyspace +@transaction " +
+	"-@dangerous -scan -randomkey -dbsize +sort +sort_ro +restore +memory|usage " +
+	"+eval +evalsha +eval_ro +evalsha_ro +fcall +fcall_ro +script|load +script|exists +publish +spublish " +
+	"+ping +echo +time +select +command +client|info +client|id +client|caching +client|setname +client|getname"
+
+// wallUser is the name of a namespace's user. It has nothing of the tenant's name: what it may reach hangs on the namespace alone.
+func wallUser(namespace string) string { return "sessiongate:" + namespace }
+
+// wallPassword derives the user's password from what only proxies and operators know, so that all proxies before one upstream
+// come to the same without having to tell each other.
+func wallPassword(namespace, secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(wallUser(namespace)))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// WallRules are the arguments of ACL SETUSER that make the user for scripts in the namespace: its name and its rules. secret is
+// the password with which the proxy itself logs in to the upstream; of it and of the user's password they show nothing.
+func WallRules(namespace, secret string) []string {
+	pattern := string(appendEscaped(nil, []byte(namespace))) + "*"
+	password := sha256.Sum256([]byte(wallPassword(namespace, secret)))
+	rules := []string{wallUser(namespace), "reset", "on", "#" + hex.EncodeToString(password[:]), "~" + pattern, "&" + pattern}
+	return append(rules, strings.Fields(wallCommands)...)
+}
+
+// NewWall returns the role in which scripts run in the namespace. With create the user is made, or made anew, by whoever
+// connects; else it has to be there.
+func NewWall(namespace, secret string, create bool) *upstream.Role {
+	foreign := "." // the shortest name outside of the namespace
+	if strings.HasPrefix(namespace, foreign) {
+		foreign = ","
+	}
+	wall := &upstream.Role{
+		Name: "scripts in " + namespace, User: wallUser(namespace), Pass: wallPassword(namespace, secret), Patient: true,
+		Denied: [][]string{{"GET", foreign}, {"SET", foreign, ""}, {"KEYS", foreign}, {"SCAN", "0"}, {"PUBLISH", foreign, ""}},
+	}
+	if create {
+		wall.Create = WallRules(namespace, secret)
+	}
+	return wall
+}
+
+// VerifyWalls connects once in each tenant's wall and logs what is wrong with it. Nothing depends on it: each later connection is
+// checked too.
+func VerifyWalls(ctx context.Context, pool *upstream.Pool, tenants []*Tenant, log *zap.Logger) {
+	for _, t := range tenants {
+		if t.wall == nil {
+			continue
+		}
+		conn, err := pool.DedicatedAs(ctx, t.wall, 2, pool.DB())
+		if err != nil {
+			log.Error("scripts are refused: "+cause(err)+"; `sessiongate acl` prints what the upstream needs", zap.String("tenant", t.Name))
+			continue
+		}
+		conn.Release()
+		log.Info("scripts are kept in their namespace by the upstream", zap.String("tenant", t.Name), zap.String("user", t.wall.User))
+	}
+}
