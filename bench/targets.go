@@ -15,7 +15,6 @@ const (
 	twemproxy   = "twemproxy"
 	transparent = "sessiongate" // no namespace, no rules
 	withRules   = "sessiongate-rules"
-	withIdle    = "sessiongate-idle"     // rules, and each read puts the expiry back
 	goRedis     = "sessiongate-go-redis" // the same rules as withRules, another upstream
 )
 
@@ -23,13 +22,6 @@ const (
 const defaultRules = `namespace: "bench:"
 rules:
   - expiry: {default: 30m, max: 12h}
-    size: {key: 512, value: 64KiB}
-`
-
-// idleRules make each read put the expiry back.
-const idleRules = `namespace: "bench:"
-rules:
-  - expiry: {default: 30m, max: 12h, idle: 30m}
     size: {key: 512, value: 64KiB}
 `
 
@@ -63,9 +55,6 @@ var starters = []struct {
 	}},
 	{withRules, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, withRules, "shared", p.rules)
-	}},
-	{withIdle, func(ctx context.Context, p proxies) (*process, error) {
-		return p.serve(ctx, withIdle, "shared", idleRules)
 	}},
 	{goRedis, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, goRedis, "go-redis", p.rules)

@@ -54,7 +54,7 @@ func proxyWorkloads(valueBytes int) []workload {
 
 // followUpWorkloads has one command for each way in which a rule makes Redis do more than the client asked for:
 // an option added (SET, GETEX), an argument changed (SETEX, EXPIRE), EXPIRE sent after it in a MULTI (HSET, SADD,
-// INCR), a read that becomes a write (GET under an idle rule), or nothing (GET).
+// INCR), a script whose writes are checked within (EVAL), or nothing (GET).
 func followUpWorkloads(valueBytes int) []workload {
 	value := strings.Repeat("x", valueBytes)
 	key := "key:" + keyNumber
@@ -68,5 +68,6 @@ func followUpWorkloads(valueBytes int) []workload {
 		{name: "INCR", args: []string{"INCR", key}},
 		{name: "HSET", args: []string{"HSET", key, "field", value}},
 		{name: "SADD", args: []string{"SADD", key, "member"}},
+		{name: "EVAL", args: []string{"EVAL", "return redis.call('SET', KEYS[1], ARGV[1])", "1", key, value}},
 	})
 }

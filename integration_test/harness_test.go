@@ -213,7 +213,7 @@ func runGate(t testing.TB, binary func() (string, error), env []string, args ...
 			}
 		}
 		if t.Failed() {
-			t.Logf("log of sessiongate:\n%s", tail(log, 20000))
+			t.Logf("log of sessiongate:\n%s", tail(log, 200000))
 		}
 	})
 	return g

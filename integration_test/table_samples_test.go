@@ -68,6 +68,9 @@ func (s sample) with(i int, arg string) sample {
 	return s
 }
 
+// chooser makes the choices that a grammar leaves open: of(n) is one of 0 to n-1.
+type chooser interface{ of(n int) int }
+
 // choices are taken one after the other while a line is made: the first of each, unless picks says otherwise.
 type choices struct{ picks, widths []int }
 
@@ -113,7 +116,7 @@ func (s *tableServer) samples(spec *command.Spec) []sample {
 	return list
 }
 
-func (s *sample) add(gs []grammar, c *choices, text func(grammar) string) {
+func (s *sample) add(gs []grammar, c chooser, text func(grammar) string) {
 	for _, g := range gs {
 		if g.optional && c.of(2) == 0 {
 			continue
@@ -230,6 +233,11 @@ var sampleTexts = map[string]string{
 	"FCALL function":          "writing", "FCALL_RO function": "reading",
 }
 
+// sampleLibrary has the functions that samples of FCALL and FCALL_RO call.
+const sampleLibrary = `#!lua name=lib
+redis.register_function('writing', function(keys) if keys[1] then redis.call('SET', keys[1], 'v') end return 1 end)
+redis.register_function{function_name='reading', callback=function() return 1 end, flags={'no-writes'}}`
+
 // text returns a sample of an argument.
 func (s *tableServer) text(spec *command.Spec, g grammar) string {
 	for _, name := range []string{spec.Name + " " + g.name, g.name, g.kind} {
@@ -275,36 +283,43 @@ type tableServer struct {
 	texts map[string]string // sampleTexts, and those that only the running servers can tell
 }
 
-// startTableServer starts the servers and makes the scripts, functions and payloads that samples need. The server shows
-// values in DUMP as they are.
+// tableArgs are the settings of a server for samples: DEBUG works, DUMP shows values as they are, and nothing is ever slow.
+var tableArgs = []string{"--enable-debug-command", "local", "--rdbcompression", "no", "--slowlog-log-slower-than", "-1"}
+
+// startTableServer starts the servers and makes the scripts, functions and payloads that samples need.
 func startTableServer(t *testing.T) *tableServer {
 	t.Helper()
-	r, peer := startRedis(t, "--enable-debug-command", "local", "--rdbcompression", "no"), startRedis(t)
-	s := &tableServer{conn: dial(t, r.addr), other: dial(t, r.addr), peer: dial(t, peer.addr), docs: map[string]value{}, texts: maps.Clone(sampleTexts)}
+	r, peer := startRedis(t, tableArgs...), startRedis(t)
+	s := &tableServer{conn: dial(t, r.addr), other: dial(t, r.addr), peer: dial(t, peer.addr), texts: maps.Clone(sampleTexts)}
 	s.other.want(ok, "SELECT", "1")
 
 	sha := func(script string) string { v, _ := parse(s.do("SCRIPT", "LOAD", sampleTexts[script])); return v.text }
 	s.texts["EVALSHA sha1"], s.texts["EVALSHA_RO sha1"] = sha("EVAL script"), sha("EVAL_RO script")
-	s.want(bulk("lib"), "FUNCTION", "LOAD", `#!lua name=lib
-redis.register_function('writing', function(keys) if keys[1] then redis.call('SET', keys[1], 'v') end return 1 end)
-redis.register_function{function_name='reading', callback=function() return 1 end, flags={'no-writes'}}`)
+	s.want(bulk("lib"), "FUNCTION", "LOAD", sampleLibrary)
 	s.want(ok, "SET", "dumped", storedText)
 	dump, _ := parse(s.do("DUMP", "dumped"))
 	s.texts["RESTORE serialized-value"], s.texts["RESTORE-ASKING serialized-value"] = dump.text, dump.text
 	s.texts["MIGRATE port"] = strconv.Itoa(peer.port)
 
-	docs, err := parse(s.do("COMMAND", "DOCS"))
+	s.docs = readDocs(s.conn)
+	return s
+}
+
+// readDocs returns what COMMAND DOCS says, by name of the command, or of the subcommand.
+func readDocs(c *conn) map[string]value {
+	all, err := parse(c.do("COMMAND", "DOCS"))
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	for i := 0; i+1 < len(docs.elems); i += 2 {
-		s.docs[docs.elems[i].text] = docs.elems[i+1]
-		subs, _ := docs.elems[i+1].field("subcommands")
+	docs := map[string]value{}
+	for i := 0; i+1 < len(all.elems); i += 2 {
+		docs[all.elems[i].text] = all.elems[i+1]
+		subs, _ := all.elems[i+1].field("subcommands")
 		for j := 0; j+1 < len(subs.elems); j += 2 {
-			s.docs[subs.elems[j].text] = subs.elems[j+1]
+			docs[subs.elems[j].text] = subs.elems[j+1]
 		}
 	}
-	return s
+	return docs
 }
 
 // group returns the redis.io group of a command.

@@ -59,7 +59,7 @@ func TestTable_Facts(t *testing.T) {
 	for _, info := range list.elems {
 		check(info)
 	}
-	t.Logf("%d of %d rows are known to the server", rows, command.Len())
+	t.Logf("%d of %d rows are known to the server", rows, len(command.All()))
 }
 
 // kindOf says what an argument that is no key names, by what the server's grammar calls it.
