@@ -83,9 +83,10 @@ type Ref struct {
 // arguments are such that Redis answers an error without touching any key. It never allocates if dst has room.
 type Finder func(args [][]byte, dst []Ref) (refs []Ref, ok bool)
 
-// Narrow says how a command that looks at every name is told to look at some: append Word, unless it is empty, and a
-// name of this Kind.
+// Narrow says how a command that looks at every name is told to look at some: put Word, unless it is empty, and a name of this
+// Kind before the argument At. That is before all options, so that an option without its value stays one.
 type Narrow struct {
+	At   int
 	Kind Kind   // Glob, ChannelGlob, or In for the beginning of keys
 	Word string // "MATCH"
 	when string // only if this option is given; empty: always

@@ -277,7 +277,7 @@ func matching() names {
 			}
 			return dst, true
 		},
-		narrow: &Narrow{Kind: Glob, Word: "MATCH"},
+		narrow: &Narrow{At: 2, Kind: Glob, Word: "MATCH"},
 	}
 }
 
@@ -300,7 +300,7 @@ func tracked() names {
 			}
 			return dst, true
 		},
-		narrow: &Narrow{Kind: In, Word: "PREFIX", when: "BCAST"},
+		narrow: &Narrow{At: 3, Kind: In, Word: "PREFIX", when: "BCAST"},
 	}
 }
 
@@ -316,6 +316,6 @@ func listed() names {
 			}
 			return dst, false
 		},
-		narrow: &Narrow{Kind: ChannelGlob},
+		narrow: &Narrow{At: 2, Kind: ChannelGlob},
 	}
 }

@@ -114,7 +114,7 @@ func (s *speaker) command() step {
 	st := step{args: line.args, replies: 1}
 	if s.IntN(20) == 0 && !line.waits() {
 		st.args = s.damage(st.args)
-		if s.alike && alikeFor(st.args) == nil && s.byChance(st.args) {
+		if s.alike && s.byChance(st.args) {
 			st.args = line.args
 		}
 	}
@@ -211,8 +211,10 @@ func (s *speaker) settle(d *documented, line *sample) {
 	case "spop":
 		line.args = append(line.args[:2], "1000")
 	case "xadd":
-		if at := slices.Index(line.args, "*"); at > 0 {
-			line.args[at] = s.token("id")
+		for i := range line.args { // the key may be called so too
+			if line.args[i] == "*" {
+				line.args[i] = s.token("id")
+			}
 		}
 	case "xautoclaim", "xclaim":
 		if len(line.args) > 4 && line.args[4] != "0" {
@@ -229,6 +231,13 @@ func (s *speaker) settle(d *documented, line *sample) {
 	case "sort", "sort_ro":
 		if !strings.HasPrefix(line.args[1], "l:") { // sets and sorted sets come as their hash tables are
 			line.args[1] = "l:1"
+		}
+		by := slices.Index(line.args, "BY")
+		if by > 0 {
+			drop("ALPHA", 1) // elements without a weight are in no order then
+		}
+		if by > 0 && by+1 < len(line.args) && !strings.Contains(line.args[by+1], "*") { // nor are these, of a set
+			drop("LIMIT", 3)
 		}
 	}
 }

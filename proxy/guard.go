@@ -55,5 +55,5 @@ func appendGuarded(dst []byte, args [][]byte, names []command.Ref, p *policy.Pla
 	dst = appendBulkInt(dst, p.Guard.Limit)
 	dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
 	dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
-	return appendArgs(dst, args, names, p.Prefix)
+	return appendArgs(dst, args, 0, names, p.Prefix)
 }

@@ -127,17 +127,19 @@ func appendPlanned(dst []byte, r *policy.Request, p *policy.Plan) []byte {
 		narrow = r.Spec.Narrow(args, names)
 	}
 	dst = redcon.AppendArray(dst, len(args)+extraArgs(narrow))
-	dst = appendArgs(dst, args, names, p.Prefix)
 	if narrow == nil {
-		return dst
+		return appendArgs(dst, args, 0, names, p.Prefix)
 	}
+	dst = appendArgs(dst, args[:narrow.At], 0, names, p.Prefix)
 	if narrow.Word != "" {
 		dst = redcon.AppendBulkString(dst, narrow.Word)
 	}
+	all := []byte(nil)
 	if narrow.Kind == command.Glob || narrow.Kind == command.ChannelGlob {
-		return appendName(dst, p.Prefix, []byte("*"), narrow.Kind)
+		all = []byte("*")
 	}
-	return appendName(dst, p.Prefix, nil, narrow.Kind)
+	dst = appendName(dst, p.Prefix, all, narrow.Kind)
+	return appendArgs(dst, args, narrow.At, names, p.Prefix)
 }
 
 // extraArgs is how many arguments it takes to narrow a command.
@@ -153,9 +155,14 @@ func extraArgs(n *command.Narrow) int {
 
 func byArg(a, b command.Ref) int { return a.Arg - b.Arg }
 
-// appendArgs writes arguments, putting the prefix before each of the names, which are in the order of arguments.
-func appendArgs(dst []byte, args [][]byte, names []command.Ref, prefix []byte) []byte {
-	for i, arg := range args {
+// appendArgs writes the arguments from the given one on, putting the prefix before each of the names, which are in the order of
+// arguments.
+func appendArgs(dst []byte, args [][]byte, from int, names []command.Ref, prefix []byte) []byte {
+	for len(names) > 0 && names[0].Arg < from {
+		names = names[1:]
+	}
+	for i := from; i < len(args); i++ {
+		arg := args[i]
 		if len(names) > 0 && names[0].Arg == i {
 			dst = appendName(dst, prefix, arg, names[0].Kind)
 			for len(names) > 0 && names[0].Arg == i {
