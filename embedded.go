@@ -10,6 +10,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
+
+	"sessiongate/command"
 )
 
 // memory is a Redis in this process, for trying things out: miniredis with a clock that runs. It was made for tests,
@@ -91,8 +93,8 @@ func (m *memory) advance() {
 // matters here; for the others it returns false.
 func (m *memory) before(c *server.Peer, name string, args ...string) (answered bool) {
 	tx := m.transaction(c)
-	if tx == nil {
-		return false // called by a script, under miniredis's lock
+	if tx == nil { // called by a script, under miniredis's lock
+		return name == "COMMAND" && m.keysAndFlags(c, args)
 	}
 	m.advance()
 	switch name {
@@ -163,6 +165,33 @@ func (m *memory) info(c *server.Peer, sections []string) bool {
 		c.WriteBulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n")
 	default:
 		c.WriteBulk("")
+	}
+	return true
+}
+
+// keysAndFlags answers COMMAND GETKEYSANDFLAGS as far as the check of scripts needs it: what keys there are, and which are written.
+func (m *memory) keysAndFlags(c *server.Peer, args []string) bool {
+	if len(args) < 2 || !strings.EqualFold(args[0], "GETKEYSANDFLAGS") {
+		return false
+	}
+	words := make([][]byte, len(args)-1)
+	for i, arg := range args[1:] {
+		words[i] = []byte(arg)
+	}
+	var names []command.Ref
+	if spec := command.Lookup(words); spec != nil && spec.Names != nil {
+		names, _ = spec.Names(words, nil)
+	}
+	c.WriteLen(len(names))
+	for _, name := range names {
+		flag := "access"
+		if name.Kind == command.Out {
+			flag = "update"
+		}
+		c.WriteLen(2)
+		c.WriteBulk(string(words[name.Arg]))
+		c.WriteLen(1)
+		c.WriteBulk(flag)
 	}
 	return true
 }

@@ -150,7 +150,11 @@ func (e *expiry) carried(r *Request, arg int, p *Plan) {
 	if here {
 		e.bound(arg, p)
 	}
-	if db != r.DB {
+	if db != r.DB && r.DB < 0 {
+		p.refuse(&Refusal{Rule: e.name, Kind: "expiry", Text: fmt.Sprintf(
+			"DENIED expiry: '%s' to another database can't be followed there after SELECT in the same transaction (rule %s)",
+			r.Spec.RedisName(), strconv.Quote(e.name))})
+	} else if db != r.DB {
 		b := e.whole()
 		b.DB, b.Elsewhere = db, true
 		e.follow(arg, p, b)

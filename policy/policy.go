@@ -19,7 +19,7 @@ type Request struct {
 	Spec  *command.Spec
 	Args  [][]byte
 	Names []command.Ref
-	DB    int   // the database the session has selected
+	DB    int   // the database the session has selected; below 0: only Redis knows
 	Now   int64 // the upstream's clock, Unix milliseconds, as well as the proxy knows it
 }
 

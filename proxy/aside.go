@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strconv"
 
 	"github.com/tidwall/redcon"
 	"go.uber.org/zap"
@@ -26,7 +25,7 @@ func (s *Session) leaves(c cmd) bool {
 	}
 	switch spec.State {
 	case command.Plain:
-		return spec.Flags&command.Script != 0 && !s.tx.open
+		return spec.Flags&command.Script != 0 && !s.tx.open || s.disturbs(c)
 	case command.End:
 		return s.tx.open && s.tx.moves
 	case command.Unwatch:
@@ -72,6 +71,8 @@ func (s *Session) aside(ctx context.Context, c cmd) bool {
 		s.reply(appendArity(nil, c.spec.RedisName()))
 	case c.spec.Flags&command.Script != 0:
 		s.script(ctx, c)
+	case s.disturbs(c):
+		s.apart(ctx, c)
 	case s.tenant != nil && !s.permitted(c):
 	default:
 		s.handle(ctx, c)
@@ -159,11 +160,7 @@ func (s *Session) queue(ctx context.Context, c cmd) {
 		return
 	}
 	if queueable[c.spec.ID] {
-		if selects[c.spec.ID] && len(c.args) == 2 {
-			if db, err := strconv.Atoi(string(c.args[1])); err == nil {
-				s.tx.db, s.tx.moves = db, true
-			}
-		}
+		s.tx.moves = s.tx.moves || selects[c.spec.ID]
 		s.alone(ctx, c)
 		return
 	}

@@ -66,8 +66,9 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 	seconds, err := strconv.ParseFloat(string(c.args[len(c.args)-1]), 64)
 	until := time.Now().Add(time.Duration(min(seconds, 1e9) * float64(time.Second))) // some 30 years are as good as more
 	for {
+		s.link = s.srv.pool.Link(s.proto, s.db) // its EXEC must not end a watch of the client's
 		s.forward(ctx)
-		if s.own != own {
+		if s.own != own || s.slots[0].text {
 			s.edit()
 			return
 		}

@@ -13,88 +13,132 @@ import (
 	"sessiongate/resp"
 )
 
-// Scripts are changed on their way. Under rules on expiry or size a script is confined: what it does to Redis goes through a check that runs within it. A write to
-// a key that is not declared is followed by the expiry that every key of the tenant gets, or is an error where rules differ from
-// key to key. A write to another database is an error; so is one that leaves a string above the limit, which is undone. Reads are
-// free, as are deletions.
+// Scripts are changed on their way. Under rules on expiry or size a script is confined: what it does to Redis goes through a check
+// that runs within it. A write to a key that is not declared is followed by the expiry that every key of the tenant gets, or is an
+// error where rules differ from key to key. A write to another database is an error, and so is one that would leave a string above
+// the limit. Reads are free, as are deletions.
 //
-// Both are preludes in front of the script's first line. It hides the real redis.call behind a local of the same name, and
-// everything by which a script could get at the real one. What the check needs to know comes as one more ARGV, which it takes away.
+// Both are preludes in front of the script's first line. That of rules hides the real redis.call behind a local of the same name,
+// and everything by which a script could get at the real one. What the check needs to know comes as one more ARGV, which it takes
+// away.
 //
 // Under a namespace a script asks first whether it really runs as the user of wall.go: what it may not do must be denied to it.
 //
 // The changed script has another SHA1 than the one that clients know. The proxy translates, for scripts that it has seen; for
 // others EVALSHA says NOSCRIPT, as after a restart of Redis, and the client sends the script.
 
-// Preludes must be one line, so that line numbers in errors stay right, and end with a space.
-const walledPrelude = `if redis.acl_check_cmd('KEYS', '*') then return redis.error_reply('` + errWall + `') end `
+// Preludes must be one line, so that line numbers in errors stay right. They are statements that end with a semicolon and a space:
+// without it the script's first word could go on with the prelude's last.
+const walledPrelude = `if redis.acl_check_cmd('KEYS', '*') or redis.acl_check_cmd('GET', '\1') then return redis.error_reply('` + errWall + `') end; `
 
+// confinedPrelude is written for Redis, which keeps its libraries read-only from scripts. "+" stands around each name in the two
+// lists of commands, so that looking one up takes no table: that would be made anew for each run.
 var confinedPrelude = strings.Join(strings.Fields(`
 local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
-  local real, upper, str, type, pairs, select, fail = redis, string.upper, tostring, type, pairs, select, error
+  local real, upper, find, str, type, pairs, select, fail = redis, string.upper, string.find, tostring, type, pairs, select, error
   local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
   limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
-  local declared, away = {}, {SELECT=true, MOVE=true, SWAPDB=true}
+  local declared = {}
   for i = 1, #KEYS do declared[KEYS[i]] = true end
   local function refused(text) return {err = 'DENIED ' .. text} end
+  local function large(size) return refused('size: value of ' .. size .. ' bytes is above the limit of ' .. limit .. ' (script)') end
+  local function follow(key)
+    if declared[key] then return end
+    if initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
+    if max > 0 then real.call('PEXPIRE', key, max, 'LT') end
+  end
+  local function forbidden(key)
+    if initial < 0 and not declared[key] then return refused('script: it writes "' .. key .. '", which is not among its KEYS') end
+  end
+  local function longest(first, n, args)
+    if limit == 0 then return end
+    for i = first, n do
+      local size = #str(args[i])
+      if size > limit then return large(size) end
+    end
+  end
   local function length(key)
     local n = real.pcall('STRLEN', key)
     return type(n) == 'number' and n or 0
   end
-  local function written(...)
-    local keys, found = real.pcall('COMMAND', 'GETKEYSANDFLAGS', ...), nil
-    for _, pair in pairs(keys.err and {} or keys) do
+  local function stored(word, key, ...)
+    local no = forbidden(key) or longest(1, select('#', ...), {...})
+    if no then return no end
+    local reply = real.pcall(word, key, ...)
+    follow(key)
+    return reply
+  end
+  local function named(...)
+    if select('#', ...) < 2 then return end
+    local keys, list = real.pcall('COMMAND', 'GETKEYSANDFLAGS', ...), {}
+    if keys.err then return not (find(keys.err, 'no key arg') or find(keys.err, 'Invalid ')) and keys end
+    for i, pair in pairs(keys) do
+      local has = {}
       for name, flag in pairs(pair[2].set or pair[2]) do
         if flag == true then flag = name end
-        if type(flag) == 'table' then flag = flag.ok end
-        if flag == 'insert' or flag == 'update' then
-          found = found or {}
-          found[#found+1] = pair[1]
-          break
-        end
+        has[type(flag) == 'table' and flag.ok or flag] = true
       end
+      list[i] = {key = pair[1], written = has.insert or has.update, over = has.OW}
     end
-    return found
+    return nil, list
   end
-  local function checked(...)
-    local n, args = select('#', ...), {...}
-    local name = upper(str(args[1]))
-    if away[name] then return refused('script: ' .. name .. ' would leave the database') end
-    if name == 'COPY' then
-      for i = 4, n do
-        if upper(str(args[i])) == 'DB' then return refused('script: COPY would leave the database') end
+  local function leaves(name, n, args)
+    if name == 'SELECT' or name == 'MOVE' or name == 'SWAPDB' then return refused('script: ' .. name .. ' would leave the database') end
+    if name == 'RESTORE' and limit > 0 then return refused('script: RESTORE is not possible where sizes are limited') end
+    for i = 4, name == 'COPY' and n or 0 do
+      if upper(str(args[i])) ~= 'REPLACE' then return refused('script: COPY would leave the database') end
+    end
+  end
+  local function measured(name, list, args, ...)
+    local old = {}
+    for i, it in pairs(list) do
+      local size = it.over and 0 or length(it.key)
+      if name == 'APPEND' then size = size + #str(args[3]) end
+      if size > limit then return large(size) end
+      if it.written and not it.over then
+        local was = real.pcall('GET', it.key)
+        old[i] = type(was) == 'string' and was
       end
-    end
-    local keys = written(...)
-    if not keys then return real.pcall(...) end
-    local function followed(reply)
-      for _, key in pairs(keys) do
-        if not declared[key] and initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
-        if not declared[key] and max > 0 then real.call('PEXPIRE', key, max, 'LT') end
-      end
-      return reply
-    end
-    for _, key in pairs(keys) do
-      if not declared[key] and initial < 0 then return refused('script: it writes "' .. key .. '", which is not among its KEYS') end
-    end
-    if limit == 0 then return followed(real.pcall(...)) end
-    for i = 2, n do
-      local size = #str(args[i])
-      if size > limit then return refused('size: value of ' .. size .. ' bytes is above the limit of ' .. limit .. ' (script)') end
-    end
-    local old, was = {}, {}
-    for i, key in pairs(keys) do
-      old[i], was[i] = real.pcall('GET', key), length(key)
     end
     local reply = real.pcall(...)
-    for i, key in pairs(keys) do
+    for i, was in pairs(old) do
+      local key = list[i].key
       local size = length(key)
-      if size > limit and size > was[i] then
-        if type(old[i]) == 'string' then real.call('SET', key, old[i], 'KEEPTTL') else real.call('DEL', key) end
-        reply = refused('size: value of ' .. size .. ' bytes is above the limit of ' .. limit .. ' (script)')
+      if size > limit then
+        if was then real.call('SET', key, was, 'KEEPTTL') else real.call('DEL', key) end
+        reply = large(size)
       end
     end
-    return followed(reply)
+    return reply
+  end
+  local function unsure(...)
+    local n, args = select('#', ...), {...}
+    local name = upper(str(args[1]))
+    local no = leaves(name, n, args)
+    if no then return no end
+    local no, list = named(...)
+    if no then return no end
+    local writes = false
+    for _, it in pairs(list or {}) do
+      writes = writes or it.written
+      no = no or it.written and forbidden(it.key)
+    end
+    if not writes then return real.pcall(...) end
+    no = no or longest(2, n, args)
+    if no then return no end
+    local reply
+    if limit > 0 then reply = measured(name, list, args, ...) else reply = real.pcall(...) end
+    for _, it in pairs(list) do
+      if it.written then follow(it.key) end
+    end
+    return reply
+  end
+  local function checked(...)
+    local word, key = ...
+    local mark = '+' .. upper(str(word)) .. '+'
+    if type(key) == 'string' and find('`+scriptStores+`', mark, 1, true) then return stored(...) end
+    if find('`+scriptFree+`', mark, 1, true) then return real.pcall(...) end
+    return unsure(...)
   end
   local shown = setmetatable({
     pcall = checked,
@@ -105,7 +149,47 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     end
   }, {__index = real, __metatable = false})
   return shown, shown
-end)()`), " ") + " "
+end)();`), " ") + " "
+
+// scriptStores are the usual commands that write one key, their first argument, and store nothing but what else they are given;
+// scriptFree those that only read or remove.
+var scriptStores, scriptFree = scriptLists()
+
+func scriptLists() (stores, free string) {
+	const usual = command.String | command.Hash | command.List | command.Set | command.SortedSet | command.Keyspace
+	stores, free = "+", "+"
+	for _, s := range command.All() {
+		if s.State != command.Plain || s.Cats&usual == 0 || s.Cats&command.Uncertain != 0 || strings.Contains(s.Name, " ") ||
+			s.Flags&(command.Read|command.Write) == 0 || s.Flags&(command.Script|command.Container|command.Whole|command.Server|command.Admin) != 0 {
+			continue
+		}
+		switch {
+		case s.Expiry.Effect == command.Keeps && s.Values.Grow == command.NoValue:
+			free += s.Name + "+"
+		case s.Expiry.Effect != command.Keeps && s.Expiry.DB == command.SameDB && storesOneKey(s):
+			stores += s.Name + "+"
+		}
+	}
+	return stores, free
+}
+
+// storesOneKey reports whether the command's only key is its first argument, however many follow, and no value grows in place.
+func storesOneKey(s *command.Spec) bool {
+	if s.Values.Grow != command.NoValue && s.Values.Grow != command.Stored {
+		return false
+	}
+	least := max(s.Arity, -s.Arity)
+	for n := least; n < least+3; n++ {
+		args := make([][]byte, n)
+		for i := range args {
+			args[i] = []byte("1")
+		}
+		if names, _ := s.Names(args, nil); len(names) != 1 || names[0] != (command.Ref{Arg: 1, Kind: command.Out}) {
+			return false
+		}
+	}
+	return true
+}
 
 // form says where a command holds a script, or the SHA1 of one.
 type form uint8
@@ -140,6 +224,24 @@ type scripts struct {
 	inside, outside map[string]string // by the client's, by Redis's
 }
 
+// sumOf returns the SHA1 that Redis knows the script by, if it has been sent before.
+func (m *scripts) sumOf(text []byte) (inside string, known bool) {
+	outside := sum(text)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	inside, known = m.inside[outside]
+	return inside, known
+}
+
+// bySum has the commands that run a script by its SHA1, by row of those that run its text.
+var bySum = func() map[uint16][]byte {
+	twins := map[uint16][]byte{}
+	for name, twin := range map[string]string{"EVAL": "EVALSHA", "EVAL_RO": "EVALSHA_RO"} {
+		twins[command.ByName(name).ID] = []byte(twin)
+	}
+	return twins
+}()
+
 // allScripts has one for scripts that are only walled, only confined, or both.
 type allScripts struct{ walled, confined, both scripts }
 
@@ -154,7 +256,10 @@ func newAllScripts() *allScripts {
 // scripts returns what changes the tenant's scripts; nil: they stay what they are.
 func (s *Session) scripts() *scripts {
 	walled, confined := len(s.policy.Prefix()) > 0, s.policy.ConfinesScripts()
-	switch all := s.srv.scripts; {
+	if s.tenant == nil {
+		return nil
+	}
+	switch all := s.tenant.scripts; {
 	case walled && confined:
 		return &all.both
 	case walled:
@@ -258,7 +363,11 @@ func (s *Session) change(c cmd) {
 	p.Args = append([][]byte(nil), c.args...)
 	switch f {
 	case textAtOne:
-		p.Args[1] = m.changed(p.Args[1])
+		if inside, known := m.sumOf(p.Args[1]); known && s.bySum { // the text is some fifty times as long, and Redis would hash it
+			p.Args[0], p.Args[1] = bySum[c.spec.ID], []byte(inside)
+		} else {
+			p.Args[1] = m.changed(p.Args[1])
+		}
 	case sumAtOne:
 		p.Args[1] = m.toRedis(p.Args[1])
 	case textAtTwo:

@@ -61,10 +61,11 @@ func (s *Session) govern(c cmd) {
 	s.send(c)
 }
 
-// currentDB is the database that the command at hand will run in.
+// currentDB is the database that the command at hand will run in. Behind a queued SELECT that isn't known until EXEC: Redis may
+// refuse it.
 func (s *Session) currentDB() int {
 	if s.tx.open && s.tx.moves {
-		return s.tx.db
+		return -1
 	}
 	return s.db
 }

@@ -18,7 +18,7 @@ func editing(t testing.TB, namespace string, proto int) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &Server{scripts: newAllScripts(), log: zap.NewNop(), sessions: map[int64]*Session{}}
+	srv := &Server{log: zap.NewNop(), sessions: map[int64]*Session{}}
 	srv.refused.log = srv.log
 	return &Session{srv: srv, flight: &flight{policy: p}, proto: proto, tenant: NewTenant("t", "", "", p)}
 }

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +17,8 @@ type own struct {
 	conn    *upstream.Conn
 	pump    *pump // set while the upstream may speak unasked
 	timeout time.Duration
-	replies []byte // backs the batch's replies while there is no pump
+	patient func() bool // whether a reply that is late may still come; nil: it may not
+	replies []byte      // backs the batch's replies while there is no pump
 
 	watching bool   // between WATCH and EXEC or UNWATCH
 	pinned   bool   // MONITOR, what nobody here knows: until the client leaves or says RESET
@@ -37,7 +40,7 @@ func (o *own) idle() bool {
 // Do sends a batch and waits for its replies. After an error the connection is of no use any more.
 func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
 	if o.pump != nil {
-		return o.pump.do(ctx, b, o.timeout)
+		return o.pump.do(ctx, b, o.timeout, o.patient)
 	}
 	if err := o.conn.Write(ctx, b.Req); err != nil {
 		return err
@@ -54,7 +57,7 @@ func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
 			limit = b.Limits[i]
 		}
 		var err error
-		if o.replies, over[i], err = o.conn.ReadReplyWithin(o.replies, limit); err != nil {
+		if over[i], err = o.read(limit); err != nil {
 			return err
 		}
 		if ends = append(ends, len(o.replies)); b.Max > 0 && i > 0 && int64(len(o.replies)) > b.Max {
@@ -68,6 +71,17 @@ func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
 		start = end
 	}
 	return nil
+}
+
+// read appends the next reply to o.replies.
+func (o *own) read(limit int64) (over int64, err error) {
+	for {
+		o.replies, over, err = o.conn.ReadReplyWithin(o.replies, limit)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || o.patient == nil || !o.patient() {
+			return over, err
+		}
+		_ = o.conn.SetReadDeadline(time.Now().Add(o.timeout))
+	}
 }
 
 // speak has the pump expect pushes of that RESP version.

@@ -195,20 +195,25 @@ func (p *pump) expect(messages, lines bool) {
 	p.mu.Unlock()
 }
 
-func (p *pump) do(ctx context.Context, b *upstream.Batch, timeout time.Duration) error {
+// do sends a batch and waits for its replies, beyond the timeout while patient says so.
+func (p *pump) do(ctx context.Context, b *upstream.Batch, timeout time.Duration, patient func() bool) error {
 	if err := p.send(ctx, b, false, false); err != nil {
 		return err
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return errNoReply
+	tick := time.NewTicker(timeout)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.done:
+			return p.receive(b)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			if patient == nil || !patient() {
+				return errNoReply
+			}
+		}
 	}
-	return p.receive(b)
 }
 
 // appendPushes appends the pushes that came before reply i of the batch at hand and have not been shown yet.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -28,18 +29,36 @@ func (s *Session) script(ctx context.Context, c cmd) {
 	defer func(link upstream.Link) { s.link = link }(s.link)
 	s.begin()
 	s.link = s.srv.pool.LinkAs(s.scriptRole(), s.proto, s.db)
+	mute := s.mute
+	s.bySum = !s.scriptFollows()
 	s.place(c)
 	for n := 1; n < maxScripts && len(s.batch.Req) < maxBatch && s.scriptFollows(); n++ {
 		args, raw, _ := s.in.next()
 		s.srv.Counts.Commands.Add(1)
 		s.place(cmd{spec: command.Lookup(args), args: args, raw: raw})
 	}
-	if s.batch.Count > 0 {
-		if err := s.exchange(ctx); err != nil {
-			s.failed(err)
-		}
+	s.forward(ctx)
+	if s.bySum && s.lacksScript() {
+		s.begin()
+		s.link = s.srv.pool.LinkAs(s.scriptRole(), s.proto, s.db)
+		s.bySum, s.mute = false, mute
+		s.place(c)
+		s.forward(ctx)
 	}
+	s.bySum = false
 	s.edit()
+}
+
+// noMatch is Redis's answer to a SHA1 that it knows no script for: it has run nothing.
+var noMatch = []byte("-NOSCRIPT No matching script. Please use EVAL.\r\n")
+
+// lacksScript reports whether Redis has not got the script of the only slot, which was sent by its SHA1.
+func (s *Session) lacksScript() bool {
+	if s.slots[0].text || forms[s.slots[0].spec.ID] != textAtOne {
+		return false
+	}
+	raw, _ := s.pick(&s.slots[0])
+	return bytes.Equal(raw, noMatch)
 }
 
 // scriptFollows reports whether the next command is here, and a script.

@@ -62,7 +62,6 @@ type Server struct {
 	tenants *tenants
 	log     *zap.Logger
 	refused refusalLog
-	scripts *allScripts
 	started time.Time
 
 	lastID   atomic.Int64
@@ -89,7 +88,6 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 		tenants:  newTenants(list),
 		log:      log,
 		refused:  refusalLog{log: log},
-		scripts:  newAllScripts(),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
 	}

@@ -47,6 +47,7 @@ type Session struct {
 	plan    policy.Plan
 	tx      transaction
 	mute    muting
+	bySum   bool          // a script that Redis has seen is sent by its SHA1
 	onOwn   bool          // the next batch belongs on the client's own connection
 	fixed   upstream.Link // batches go here, wherever they belong; nil: where they belong
 	window  int           // how many values may be asked for at once

@@ -17,6 +17,7 @@ type Tenant struct {
 	Password string // "" : open
 	policy   atomic.Pointer[policy.Policy]
 	wall     *upstream.Role // keeps scripts in the namespace; nil: nothing does
+	scripts  *allScripts    // those that its clients have sent
 }
 
 // NewTenant returns a tenant; an empty user is Redis's default user, an empty password an open door.
@@ -24,7 +25,7 @@ func NewTenant(name, user, password string, p *policy.Policy) *Tenant {
 	if user == "" {
 		user = "default"
 	}
-	t := &Tenant{Name: name, User: user, Password: password}
+	t := &Tenant{Name: name, User: user, Password: password, scripts: newAllScripts()}
 	t.policy.Store(p)
 	return t
 }

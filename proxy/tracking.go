@@ -18,6 +18,8 @@ import (
 // Client-side caching: a client that tracks has a connection of its own, on which the upstream sees all that it reads and tells it
 // what has changed. Ids of clients are the proxy's; upstream a client is its own connection, if it has one.
 
+const errWatchedScript = "ERR under rules a client that tracks keys can't run scripts between WATCH and MULTI"
+
 const errReason = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 
 var trackingOff = []string{"CLIENT", "TRACKING", "OFF"}
@@ -206,6 +208,10 @@ func (s *Session) cached(c cmd) bool {
 func (s *Session) trackedScript(ctx context.Context, c cmd) {
 	if err := s.flush(); err != nil {
 		s.quit = true
+		return
+	}
+	if s.own.watching && s.policy.ConfinesScripts() { // what follows the script travels with it in a MULTI, which would end the watch
+		s.say(errWatchedScript)
 		return
 	}
 	own, role := s.own, s.scriptRole()

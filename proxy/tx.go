@@ -13,9 +13,8 @@ import (
 // different is that their replies come in EXEC's array, together with those of the EXPIRE commands that follow them.
 type transaction struct {
 	open  bool
-	db    int // the database that a queued SELECT goes to, when moves
-	moves bool
-	start int // where it begins in the flight's inTx
+	moves bool // a SELECT is queued
+	start int  // where it begins in the flight's inTx
 }
 
 // queued is what one command brings in EXEC's array: its own reply, and others of commands of ours around it.
@@ -104,7 +103,7 @@ func (s *Session) whole() bool {
 		switch {
 		case spec == nil || s.composes(spec) != nil:
 			return false
-		case spec.Flags&command.Script != 0 && len(s.policy.Prefix()) > 0: // takes another role for a while
+		case spec.Flags&command.Script != 0: // may take its time, and another role for a while
 			return false
 		case spec.State == command.End:
 			complete = len(args) == 1
@@ -113,6 +112,20 @@ func (s *Session) whole() bool {
 		return spec.State == command.Plain || spec.State == command.Blocks
 	})
 	return complete
+}
+
+// disturbs reports whether the command might travel in a MULTI of ours on the connection on which the client's keys are watched.
+// Its EXEC would be the end of the watch, and fail if a key has changed.
+func (s *Session) disturbs(c cmd) bool {
+	return s.own != nil && s.own.watching && !s.tx.open && (s.own.pump != nil || s.own.pinned) &&
+		c.spec.State == command.Plain && c.spec.Flags&command.Write != 0 && !s.policy.Transparent()
+}
+
+// apart runs a command that disturbs on a shared link. To Redis it is another client's, which to a watch is the same.
+func (s *Session) apart(ctx context.Context, c cmd) {
+	s.fixed = s.srv.pool.Link(s.proto, s.db)
+	s.alone(ctx, c)
+	s.fixed = nil
 }
 
 // alone sends one command in a batch of its own and appends its reply.
@@ -125,6 +138,9 @@ func (s *Session) alone(ctx context.Context, c cmd) {
 
 // follow keeps track of the state that a command on the line leaves behind.
 func (s *Session) follow(c cmd) {
+	if s.tx.open && c.spec.Flags&command.Script != 0 && s.own != nil {
+		s.own.patient = s.srv.pool.Alive
+	}
 	switch c.spec.State {
 	case command.Begin:
 		if !s.tx.open && len(c.args) == 1 {

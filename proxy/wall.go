@@ -14,7 +14,7 @@ import (
 
 // Under a namespace a script is the one thing whose keys the proxy can't put there. So Redis itself keeps it in: scripts run as
 // an ACL user of the upstream's that reaches no name outside of the namespace and no command that looks at all names. Every
-// connection made for them tries first whether that is so.
+// connection made for them asks first whether that is so.
 
 // wallCommands are what that user may call: commands on keys, by the categories that only Redis's own types have; what runs
 // scripts; and what transactions need that scripts may be part of.
@@ -43,16 +43,21 @@ func WallRules(namespace, secret string) []string {
 	return append(rules, strings.Fields(wallCommands)...)
 }
 
+// foreign is a name outside of every namespace: those have no control characters.
+const foreign = "\x01"
+
+// wallCheck is a script that asks Redis what the user that it runs as may do, and does none of it.
+const wallCheck = `for _, try in ipairs({{'GET', ARGV[1]}, {'SET', ARGV[1], ''}, {'KEYS', '*'}, {'SCAN', '0'}, {'PUBLISH', ARGV[1], ''}}) do
+  if redis.acl_check_cmd(unpack(try)) then return redis.error_reply('ERR it is not kept from ' .. try[1] .. ' outside of the namespace') end
+end
+return redis.status_reply('OK')`
+
 // NewWall returns the role in which scripts run in the namespace. With create the user is made, or made anew, by whoever
 // connects; else it has to be there.
 func NewWall(namespace, secret string, create bool) *upstream.Role {
-	foreign := "." // the shortest name outside of the namespace
-	if strings.HasPrefix(namespace, foreign) {
-		foreign = ","
-	}
 	wall := &upstream.Role{
 		Name: "scripts in " + namespace, User: wallUser(namespace), Pass: wallPassword(namespace, secret), Patient: true,
-		Denied: [][]string{{"GET", foreign}, {"SET", foreign, ""}, {"KEYS", foreign}, {"SCAN", "0"}, {"PUBLISH", foreign, ""}},
+		Verify: []string{"EVAL", wallCheck, "0", foreign},
 	}
 	if create {
 		wall.Create = WallRules(namespace, secret)

@@ -230,13 +230,13 @@ func TestConn_over(t *testing.T) {
 	}
 }
 
-// TestConn_stuckWrite has an upstream that doesn't read.
+// TestConn_stuckWrite has an upstream that doesn't read: it is still at the command before.
 func TestConn_stuckWrite(t *testing.T) {
 	block := make(chan struct{})
 	f := newFake(t, func(c *fakeConn, args [][]byte) { <-block })
 	t.Cleanup(func() { close(block) })
 	p := open(t, upstream.Config{URL: f.url(), ReadTimeout: 50 * time.Millisecond})
-	huge := cmd("SET", "k", strings.Repeat("v", 64<<20))
+	huge := append(cmd("X"), cmd("SET", "k", strings.Repeat("v", 64<<20))...)
 	c := dedicated(t, p, 2, 0)
 	err := c.Write(t.Context(), huge)
 	if !errors.Is(err, os.ErrDeadlineExceeded) || upstream.SafeToRetry(err) {

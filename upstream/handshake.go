@@ -62,8 +62,8 @@ type step struct {
 	must bool // its failure is ours
 	use  func(h *hello, reply []byte)
 
-	role   bool // it makes the connection the role's, which judges the reply
-	denied bool // that is right when it is refused
+	role bool // it makes the connection the role's, which judges the reply
+	ok   bool // only +OK will do
 }
 
 // shakeHands introduces conn in one round trip, or two with a server too old for HELLO.

@@ -54,6 +54,10 @@ func (p *Pool) alive(now time.Time) bool {
 	return now.Sub(p.health.began)-time.Duration(p.health.answer.Load()) < 2*p.opt.ReadTimeout
 }
 
+// Alive reports whether the upstream has answered a health check lately, if only to say that a script keeps it busy: who waits
+// for a script may go on waiting.
+func (p *Pool) Alive() bool { return p.alive(time.Now()) }
+
 // Version is the upstream's redis_version; empty until it has been seen.
 func (p *Pool) Version() string {
 	if v := p.health.version.Load(); v != nil {

@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/tidwall/redcon"
 )
@@ -11,12 +10,12 @@ import (
 // Role sets links and connections apart from the others of a Pool: they act as a user of the upstream's with fewer rights,
 // or wait longer. The nil Role is the Pool's own user. A Role never changes; who has the same pointer shares links.
 type Role struct {
-	Name    string     // for logs
-	User    string     // to act as; empty: as the Pool's own user
-	Pass    string     // the user's password
-	Create  []string   // what follows ACL SETUSER to make the user, at each connect; none: somebody else has made it
-	Denied  [][]string // commands that the user must not be allowed: each connect tries them
-	Patient bool       // a reply may take longer than the read timeout as long as the upstream answers health checks
+	Name    string   // for logs
+	User    string   // to act as; empty: as the Pool's own user
+	Pass    string   // the user's password
+	Create  []string // what follows ACL SETUSER to make the user, at each connect; none: somebody else has made it
+	Verify  []string // a command that answers +OK if the user is what it has to be: each connect asks; it must do nothing
+	Patient bool     // a reply may take longer than the read timeout as long as the upstream answers health checks
 }
 
 // steps are those of a handshake that make a new connection the role's.
@@ -29,8 +28,8 @@ func (r *Role) steps() []step {
 		steps = append(steps, step{name: "ACL", args: append([]string{"SETUSER"}, r.Create...), role: true})
 	}
 	steps = append(steps, step{name: "AUTH", args: []string{r.User, r.Pass}, role: true})
-	for _, args := range r.Denied {
-		steps = append(steps, step{name: args[0], args: args[1:], role: true, denied: true})
+	if len(r.Verify) > 0 {
+		steps = append(steps, step{name: r.Verify[0], args: r.Verify[1:], role: true, ok: true})
 	}
 	return steps
 }
@@ -56,10 +55,10 @@ func (e *RoleError) Unwrap() error { return e.Err }
 func (r *Role) judge(st *step, reply []byte, redact func([]byte) string) error {
 	var err error
 	switch {
-	case st.denied && !bytes.HasPrefix(reply, []byte("-NOPERM")):
-		err = fmt.Errorf("it is not kept from %s", strings.Join(append([]string{st.name}, st.args...), " "))
-	case !st.denied && reply[0] == '-':
+	case reply[0] == '-':
 		err = &Refused{Step: st.name, Reply: redact(reply)}
+	case st.ok && !bytes.HasPrefix(reply, []byte("+OK")):
+		err = fmt.Errorf("%s does not say that it is as it has to be", st.name)
 	default:
 		return nil
 	}
