@@ -27,7 +27,14 @@ type Spec struct {
 	subs      map[string]*Spec         // a Container's, by their own word
 	narrow    *Narrow                  // how to tell it a pattern; nil: it takes none, or always has one
 	blocks    func(args [][]byte) bool // whether it waits with these arguments; nil: State says it all
+	told      bool                     // somebody has vouched for the row: see Extra
 }
+
+// Certain reports whether the row can be ruled by: it is one of Redis's own commands, or somebody has vouched for it.
+func (s *Spec) Certain() bool { return s.Cats&Uncertain == 0 || s.told }
+
+// Told reports whether the row is an Extra's. What its Names can't read must not be sent: nobody knows whether Redis would refuse it.
+func (s *Spec) Told() bool { return s.told }
 
 // Flags are the facts about a command that are yes or no.
 type Flags uint16

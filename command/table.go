@@ -1,5 +1,8 @@
 package command
 
+// indexFamilies are how the names of commands begin whose first argument is the name of an index.
+var indexFamilies = []string{"FT.", "_FT."}
+
 // table is THE TABLE: one row per command, and one per subcommand, by group and then by name.
 //
 //	"NAME": {arity, flags, categories, names, what it does to expiry, values, what the reply holds, state of the connection}
