@@ -52,7 +52,7 @@ func Extend(list []Extra) (added []string) {
 		name := strings.ToUpper(e.Name)
 		known := now.top[name]
 		switch {
-		case known != nil && known.Certain(), len(name) > longestName, e.Learned && namesIndex(name):
+		case known != nil && known.Certain(), len(name) > longestName, e.Learned && asksIndex(name):
 			continue
 		case known != nil:
 			now.all[known.ID] = e.over(known)
@@ -71,9 +71,9 @@ func Extend(list []Extra) (added []string) {
 	return added
 }
 
-// namesIndex reports whether the command is of a family whose first argument names an index, which is no key, whatever COMMAND says.
-func namesIndex(name string) bool {
-	return slices.ContainsFunc(indexFamilies, func(family string) bool { return strings.HasPrefix(name, family) })
+// asksIndex reports whether the command is of those that work on an index, whose name is no key, whatever COMMAND says.
+func asksIndex(name string) bool {
+	return slices.ContainsFunc(indexed, func(family string) bool { return strings.HasPrefix(name, family) })
 }
 
 // over is the row that takes the place of one which was not certain.

@@ -63,6 +63,7 @@ func TestExtend_Learned(t *testing.T) {
 		{Name: "CMS.MERGE", Arity: -3, Keys: KeyRange{1, 1, 1}, Writes: true, Learned: true},
 		{Name: "JSON.SET", Keys: KeyRange{2, 2, 1}, Writes: true},
 		{Name: "FT.SEARCH", Arity: -3, Keys: KeyRange{1, 1, 1}, Learned: true},
+		{Name: "ts.queryindex", Arity: -2, Keys: KeyRange{1, 1, 1}, Learned: true},
 		{Name: "_ft.debug", Arity: -3, Keys: KeyRange{1, 1, 1}, Learned: true},
 	})
 	if want := []string{"CMS.MERGE", "JSON.SET"}; !slices.Equal(added, want) {

@@ -1,7 +1,7 @@
 package command
 
-// indexFamilies are how the names of commands begin whose first argument is the name of an index.
-var indexFamilies = []string{"FT.", "_FT."}
+// indexed are how the names of commands begin that look things up in an index: it holds keys which they don't name.
+var indexed = []string{"FT.", "_FT.", "SEARCH.", "TS.QUERYINDEX", "TS.MGET", "TS.MRANGE", "TS.MREVRANGE", "TIMESERIES."}
 
 // table is THE TABLE: one row per command, and one per subcommand, by group and then by name.
 //

@@ -48,6 +48,9 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	s.req = policy.Request{Spec: c.spec, Args: args, Now: now}
 	if c.spec.Names != nil {
 		names, ok := c.spec.Names(args, nil)
+		if !ok && c.spec.Told() {
+			return e.refused(string(appendArity(nil, c.spec.RedisName())))
+		}
 		if !ok {
 			return e.refused("-" + errSyntax)
 		}
