@@ -11,9 +11,15 @@ import (
 
 // keyNames copies the names of the keys at hand, as the client knows them.
 func (s *Session) keyNames() [][]byte {
-	names := make([][]byte, 0, len(s.req.Names))
+	size := 0
 	for _, name := range s.req.Names {
-		names = append(names, bytes.Clone(s.req.Args[name.Arg]))
+		size += len(s.req.Args[name.Arg])
+	}
+	names, text := make([][]byte, 0, len(s.req.Names)), make([]byte, 0, size)
+	for _, name := range s.req.Names {
+		start := len(text)
+		text = append(text, s.req.Args[name.Arg]...)
+		names = append(names, text[start:])
 	}
 	return names
 }
