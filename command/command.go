@@ -27,7 +27,14 @@ type Spec struct {
 	subs      map[string]*Spec         // a Container's, by their own word
 	narrow    *Narrow                  // how to tell it a pattern; nil: it takes none, or always has one
 	blocks    func(args [][]byte) bool // whether it waits with these arguments; nil: State says it all
+	told      bool                     // somebody has vouched for the row: see Extra
 }
+
+// Certain reports whether the row can be ruled by: it is one of Redis's own commands, or somebody has vouched for it.
+func (s *Spec) Certain() bool { return s.Cats&Uncertain == 0 || s.told }
+
+// Told reports whether the row is an Extra's. What its Names can't read must not be sent: nobody knows whether Redis would refuse it.
+func (s *Spec) Told() bool { return s.told }
 
 // Flags are the facts about a command that are yes or no.
 type Flags uint16
@@ -157,15 +164,17 @@ type Values struct {
 type Grow uint8
 
 const (
-	NoValue  Grow = iota
-	Stored        // each value is stored as it is
-	Append        // the value is appended to what is there (APPEND)
-	AtOffset      // the value is written at the offset in args[2] (SETRANGE)
-	AtBit         // one bit at the offset in args[2] (SETBIT)
-	Bitfield      // SET and INCRBY at bit offsets (BITFIELD)
-	Longest       // the result is as long as the longest source (BITOP)
-	Number        // the result's length can't be told before: a number's text (INCRBYFLOAT), a sketch (PFADD)
-	Dump          // a DUMP payload (RESTORE): its string's length is in its head
+	NoValue     Grow = iota
+	Stored           // each value is stored as it is
+	Append           // the value is appended to what is there (APPEND)
+	AtOffset         // the value is written at the offset in args[2] (SETRANGE)
+	AtBit            // one bit at the offset in args[2] (SETBIT)
+	Bitfield         // SET and INCRBY at bit offsets (BITFIELD)
+	Longest          // the result is as long as the longest source (BITOP)
+	Number           // the result's length can't be told before: a number's text (INCRBYFLOAT), a sketch (PFADD)
+	Dump             // a DUMP payload (RESTORE), which tells the lengths of what is in it
+	Source           // the string is that of the first key (RENAME, COPY)
+	FieldNumber      // as Number, but in the field args[2] of a hash (HINCRBYFLOAT)
 )
 
 // Reply says which names a reply holds, or how it has to be turned back.
@@ -185,7 +194,11 @@ const (
 	ServerInfo                // INFO
 	ScriptNames               // whatever a script makes of the names that it is given (EVAL under a namespace; its row says Value)
 	ScriptSum                 // the SHA1 of a script, which the proxy may have changed (SCRIPT LOAD)
+	PerKey                    // an array of one Value for each key that is named (MGET)
+	Payload                   // a DUMP payload: what is in it counts, not its own length (DUMP)
 )
 
 // HoldsValues reports whether a reply of this kind may hold string values or elements, which a size limit looks at.
-func (r Reply) HoldsValues() bool { return r == Value || r == FirstIsKey || r == Streams }
+func (r Reply) HoldsValues() bool {
+	return r == Value || r == FirstIsKey || r == Streams || r == PerKey || r == Payload
+}

@@ -15,6 +15,9 @@ type Extra struct {
 	Arity  int // as COMMAND INFO gives it; 0: at least up to the first key
 	Keys   KeyRange
 	Writes bool // its keys may be left in any state; every argument that is no key may be a value
+	// Learned: the upstream says so. A row that the table has is only made certain then: it knows of keys behind options and
+	// counts, of which ranges tell nothing.
+	Learned bool
 }
 
 // KeyRange is where keys stand in the arguments, as COMMAND INFO has it: the first, the last (-1 is the last argument), and how
@@ -38,7 +41,8 @@ var (
 func init() { rows.Store(&index{specs, commands}) }
 
 // Extend adds rows for commands that have none, or an uncertain one. Those that have a row of their own keep it; so do those that
-// are there from an earlier call. It returns the names of those that are new.
+// are there from an earlier call. It returns the names of those that are new. A row that replaces another one has its ID and its
+// categories, so that rules made before go on to hold.
 func Extend(list []Extra) (added []string) {
 	extending.Lock()
 	defer extending.Unlock()
@@ -47,22 +51,47 @@ func Extend(list []Extra) (added []string) {
 	for _, e := range list {
 		name := strings.ToUpper(e.Name)
 		known := now.top[name]
-		if known != nil && known.Cats&Uncertain == 0 || len(name) > longestName || len(now.all) == len(specs)+spare {
+		switch {
+		case known != nil && known.Certain(), len(name) > longestName, e.Learned && asksIndex(name):
 			continue
+		case known != nil:
+			now.all[known.ID] = e.over(known)
+			now.top[name] = now.all[known.ID]
+		case len(now.all) == len(specs)+spare:
+			continue
+		default:
+			s := e.spec(name)
+			s.ID = uint16(len(now.all))
+			now.all = append(now.all, s)
+			now.top[name] = s
 		}
-		s := e.spec(name)
-		s.ID = uint16(len(now.all))
-		now.all = append(now.all, s)
-		now.top[name] = s
 		added = append(added, name)
 	}
 	rows.Store(now)
 	return added
 }
 
+// asksIndex reports whether the command is of those that work on an index, whose name is no key, whatever COMMAND says.
+func asksIndex(name string) bool {
+	return slices.ContainsFunc(indexed, func(family string) bool { return strings.HasPrefix(name, family) })
+}
+
+// over is the row that takes the place of one which was not certain.
+func (e Extra) over(known *Spec) *Spec {
+	if e.Learned {
+		s := *known
+		s.told = true
+		return &s
+	}
+	s := e.spec(known.Name)
+	s.ID = known.ID
+	s.Cats = known.Cats | s.Cats&(CatRead|CatWrite)
+	return s
+}
+
 // spec is the row of the Extra.
 func (e Extra) spec(name string) *Spec {
-	s := &Spec{Name: name, Arity: e.Arity, Flags: Read, Reply: Value, redisName: strings.ToLower(name)}
+	s := &Spec{Name: name, Arity: e.Arity, Flags: Read, Reply: Value, redisName: strings.ToLower(name), told: true}
 	if e.Arity == 0 {
 		s.Arity = -e.Keys.First - 1
 	}

@@ -52,3 +52,39 @@ func TestExtend(t *testing.T) {
 		t.Errorf("MY.PING: %+v", s)
 	}
 }
+
+// A row that replaces another has its ID and its categories. What the upstream says makes a row certain and changes nothing in it,
+// since ranges don't tell of keys behind a count; and no command is learned whose first argument names an index.
+func TestExtend_Learned(t *testing.T) {
+	before := rows.Load()
+	t.Cleanup(func() { rows.Store(before) })
+	merge, set := ByName("CMS.MERGE"), ByName("JSON.SET")
+	added := Extend([]Extra{
+		{Name: "CMS.MERGE", Arity: -3, Keys: KeyRange{1, 1, 1}, Writes: true, Learned: true},
+		{Name: "JSON.SET", Keys: KeyRange{2, 2, 1}, Writes: true},
+		{Name: "FT.SEARCH", Arity: -3, Keys: KeyRange{1, 1, 1}, Learned: true},
+		{Name: "ts.queryindex", Arity: -2, Keys: KeyRange{1, 1, 1}, Learned: true},
+		{Name: "_ft.debug", Arity: -3, Keys: KeyRange{1, 1, 1}, Learned: true},
+	})
+	if want := []string{"CMS.MERGE", "JSON.SET"}; !slices.Equal(added, want) {
+		t.Errorf("added %v, want %v", added, want)
+	}
+	for _, tt := range []struct {
+		line string
+		old  *Spec
+		want []Ref
+	}{
+		{"cms.merge mine 1 other", merge, []Ref{{1, Out}, {3, In}}},
+		{"json.set $ k 1", set, []Ref{{2, Out}}}, // the operator's word counts
+	} {
+		args := words(tt.line)
+		spec := Lookup(args)
+		refs, ok := spec.Names(args, nil)
+		if !ok || !slices.Equal(refs, tt.want) {
+			t.Errorf("%s: %v, %v, want %v", tt.line, refs, ok, tt.want)
+		}
+		if !spec.Certain() || tt.old.Certain() || spec.ID != tt.old.ID || spec.Cats != tt.old.Cats || All()[spec.ID] != spec {
+			t.Errorf("%s: %+v in the place of %+v", tt.line, spec, tt.old)
+		}
+	}
+}

@@ -1,5 +1,8 @@
 package command
 
+// indexed are how the names of commands begin that look things up in an index: it holds keys which they don't name.
+var indexed = []string{"FT.", "_FT.", "SEARCH.", "TS.QUERYINDEX", "TS.MGET", "TS.MRANGE", "TS.MREVRANGE", "TIMESERIES."}
+
 // table is THE TABLE: one row per command, and one per subcommand, by group and then by name.
 //
 //	"NAME": {arity, flags, categories, names, what it does to expiry, values, what the reply holds, state of the connection}
@@ -144,9 +147,9 @@ var table = map[string]row{
 
 	// generic
 	"CLUSTERSCAN":     {-2, Read | Whole, Keyspace, matching(), keeps, none, CursorKeys, Plain},
-	"COPY":            {-3, Write, Keyspace, fromTo, carries.elsewhere(DBOption), none, Opaque, Plain},
+	"COPY":            {-3, Write, Keyspace, fromTo, carries.elsewhere(DBOption), grows(Source, 1), Opaque, Plain},
 	"DEL":             {-2, Write, Keyspace, ins(1, -1), keeps, none, Opaque, Plain},
-	"DUMP":            {2, Read, Keyspace, in(1), keeps, none, Value, Plain},
+	"DUMP":            {2, Read, Keyspace, in(1), keeps, none, Payload, Plain},
 	"EXISTS":          {-2, Read, Keyspace | Fast, ins(1, -1), keeps, none, Opaque, Plain},
 	"EXPIRE":          {-3, Write, Keyspace | Fast, out(1), moves(2, Seconds), none, Opaque, Plain},
 	"EXPIREAT":        {-3, Write, Keyspace | Fast, out(1), moves(2, UnixSecs), none, Opaque, Plain},
@@ -166,8 +169,8 @@ var table = map[string]row{
 	"PEXPIRETIME":     {2, Read, Keyspace | Fast, in(1), keeps, none, Opaque, Plain},
 	"PTTL":            {2, Read, Keyspace | Fast, in(1), keeps, none, Opaque, Plain},
 	"RANDOMKEY":       plain(1, Read|Whole|Volatile, Keyspace).replies(OneKey),
-	"RENAME":          {3, Write, Keyspace, fromTo, carries, none, Opaque, Plain},
-	"RENAMENX":        {3, Write, Keyspace | Fast, fromTo, carries, none, Opaque, Plain},
+	"RENAME":          {3, Write, Keyspace, fromTo, carries, grows(Source, 1), Opaque, Plain},
+	"RENAMENX":        {3, Write, Keyspace | Fast, fromTo, carries, grows(Source, 1), Opaque, Plain},
 	"RESTORE":         {-4, Write, Keyspace | Dangerous, out(1), carries, grows(Dump, 3), Opaque, Plain},
 	"SCAN":            {-2, Read | Whole, Keyspace, matching(), keeps, none, CursorKeys, Plain},
 	"SORT":            {-2, Write, Set | SortedSet | List | Dangerous, sorted(true), clears, none, Value, Plain},
@@ -207,7 +210,7 @@ var table = map[string]row{
 	"HIMPORT PREPARE":    pinned(-4, 0, Hash),
 	"HIMPORT SET":        {-5, Write, Hash, out(2), creates, each(3, 1), Opaque, Pinned},
 	"HINCRBY":            {4, Write, Hash | Fast, out(1), creates, each(2, 1), Opaque, Plain},
-	"HINCRBYFLOAT":       {4, Write, Hash | Fast, out(1), creates, each(2, 1), Opaque, Plain},
+	"HINCRBYFLOAT":       {4, Write, Hash | Fast, out(1), creates, grows(FieldNumber, 2), Opaque, Plain},
 	"HKEYS":              {2, Read, Hash, in(1), keeps, none, Value, Plain},
 	"HLEN":               {2, Read, Hash | Fast, in(1), keeps, none, Opaque, Plain},
 	"HMGET":              {-3, Read, Hash | Fast, in(1), keeps, none, Value, Plain},
@@ -429,7 +432,7 @@ var table = map[string]row{
 	"SISMEMBER":   {3, Read, Set | Fast, in(1), keeps, none, Opaque, Plain},
 	"SMEMBERS":    {2, Read, Set, in(1), keeps, none, Value, Plain},
 	"SMISMEMBER":  {-3, Read, Set | Fast, in(1), keeps, none, Opaque, Plain},
-	"SMOVE":       {4, Write, Set | Fast, fromTo, creates, none, Opaque, Plain},
+	"SMOVE":       {4, Write, Set | Fast, fromTo, creates, value(3), Opaque, Plain},
 	"SPOP":        {-2, Write | Volatile, Set | Fast, in(1), keeps, none, Value, Plain},
 	"SRANDMEMBER": {-2, Read | Volatile, Set, in(1), keeps, none, Value, Plain},
 	"SREM":        {-3, Write, Set | Fast, in(1), keeps, none, Opaque, Plain},
@@ -523,7 +526,7 @@ var table = map[string]row{
 	"INCRBYFLOAT": {3, Write, String | Fast, out(1), creates, grows(Number, 2), Opaque, Plain},
 	"INCREX":      {-2, Write, String | Fast, out(1), carries, none, Opaque, Plain},
 	"LCS":         {-3, Read, String, both(in(1), in(2)), keeps, none, Value, Plain},
-	"MGET":        {-2, Read, String | Fast, ins(1, -1), keeps, none, Value, Plain},
+	"MGET":        {-2, Read, String | Fast, ins(1, -1), keeps, none, PerKey, Plain},
 	"MSET":        {-3, Write, String, outs(1, 2), clears, each(2, 2), Opaque, Plain},
 	"MSETEX":      {-4, Write, String, outsCounted(1, 2), carries, each(3, 2), Opaque, Plain},
 	"MSETNX":      {-3, Write, String, outs(1, 2), creates, each(2, 2), Opaque, Plain},

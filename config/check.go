@@ -156,7 +156,7 @@ func (l *ledger) oneOf(path, got string, want ...string) {
 // tenants checks names, rules and namespaces.
 func (l *ledger) tenants(c *Config) {
 	if len(c.Tenants) == 0 {
-		l.rules("", c.Config)
+		l.rules("", c.Config, c.Commands)
 		if c.Password != "" && c.PasswordFile != "" {
 			l.judge("password_file", "is given besides password", "keep one of them")
 		}
@@ -169,7 +169,7 @@ func (l *ledger) tenants(c *Config) {
 	}
 	for i, t := range c.Tenants {
 		path := index("tenants", i)
-		l.rules(path, t.Config)
+		l.rules(path, t.Config, c.Commands)
 		if t.Name == "" {
 			l.judge(path, "has no name", `write "name: ..."`)
 		}
@@ -198,8 +198,11 @@ func (l *ledger) apart(path string, t Tenant, otherPath string, other Tenant) {
 	}
 }
 
-func (l *ledger) rules(path string, c policy.Config) {
+func (l *ledger) rules(path string, c policy.Config, known Commands) {
 	c.Check(func(p policy.Problem) {
+		if p.Unknown != "" && slices.ContainsFunc(known.Custom, func(each CustomCommand) bool { return strings.EqualFold(each.Name, p.Unknown) }) {
+			return
+		}
 		l.judge(join(path, p.Path), p.Text, p.Hint)
 	})
 }

@@ -17,6 +17,9 @@ type KeyRange struct {
 
 const keysHint = "write the number of the argument that is a key, as 1, a range, as 1..-1, one with steps, as 1..-1/2, or none"
 
+// maxPosition is the largest number in a KeyRange.
+const maxPosition = 1000
+
 // UnmarshalText reads the form that MarshalText writes.
 func (r *KeyRange) UnmarshalText(text []byte) error {
 	s := string(text)
@@ -41,8 +44,11 @@ func (r *KeyRange) UnmarshalText(text []byte) error {
 		numbers[i] = n
 	}
 	k := command.KeyRange{First: numbers[0], Last: numbers[1], Step: numbers[2]}
-	if k.First < 1 || k.Step < 1 || k.Last >= 0 && k.Last < k.First || k.First > 1000 || k.Last < -1000 {
+	if k.First < 1 || k.Step < 1 || k.Last >= 0 && k.Last < k.First {
 		return fmt.Errorf("%q says no positions of keys; %s", s, keysHint)
+	}
+	if k.First > maxPosition || k.Last > maxPosition || k.Last < -maxPosition || k.Step > maxPosition {
+		return fmt.Errorf("%q has a number above %d; %s", s, maxPosition, keysHint)
 	}
 	*r = KeyRange{true, k}
 	return nil
@@ -86,7 +92,7 @@ func (l *ledger) commands(c *Config) {
 			l.judge(path+".name", fmt.Sprintf("%q is not the name of a command", each.Name), "write one word of at most 32 letters; subcommands can't be added")
 		case twice:
 			l.judge(path+".name", fmt.Sprintf("%q is the name of commands.custom[%d] too", each.Name, j), "keep one of them")
-		case known != nil && known.Cats&command.Uncertain == 0:
+		case known != nil && known.Certain():
 			l.judge(path+".name", fmt.Sprintf("%q is known already", each.Name), "remove it: what it does to keys is in Sessiongate's own table")
 		case !each.Keys.Given:
 			l.judge(path, "does not say where its keys are", keysHint)

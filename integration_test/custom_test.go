@@ -44,3 +44,23 @@ func TestCustomCommands(t *testing.T) {
 		c.want("*1\r\n:2\r\n", "EXEC")
 	}
 }
+
+// A command that the operator has told of is not sent when its keys can't be where they should: nobody knows what Redis does with it.
+func TestCustomCommands_Misfit(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, "--rename-command", "DEL", "MY.TWO", "--rename-command", "EXISTS", "MY.STEP", "--rename-command", "TOUCH", "DENIED")
+	behind := dial(t, r.addr)
+	behind.want(ok, "SET", "other", "v")
+	c := dial(t, startGate(t, r.upstream()+"namespace: \"app:\"\nrules:\n  - commands: {deny: [denied]}\ncommands:\n  custom:\n"+
+		"    - {name: my.two, keys: 1..2, writes: true}\n    - {name: my.step, keys: 1..-2}\n    - {name: denied, keys: 1}\n").addr)
+	c.want("-ERR wrong number of arguments for 'my.two' command\r\n", "MY.TWO", "other")
+	c.want("-ERR wrong number of arguments for 'my.step' command\r\n", "MY.STEP", "other")
+	c.wantPrefix("-NOPERM ", "DENIED other")
+	c.want(ok, "MULTI")
+	c.want("-ERR wrong number of arguments for 'my.two' command\r\n", "MY.TWO", "other")
+	c.wantPrefix("-EXECABORT ", "EXEC")
+	behind.want(bulk("v"), "GET", "other")
+	c.want(ok, "SET", "a", "v")
+	c.want(one, "MY.STEP", "a", "last")
+	c.want(one, "MY.TWO", "a", "b")
+}

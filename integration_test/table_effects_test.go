@@ -349,7 +349,8 @@ func TestTable_Values(t *testing.T) {
 				}
 			}
 		}
-		if how := spec.Values.Grow; !stored && (how == command.Stored || how == command.Append || how == command.AtOffset) {
+		if how := spec.Values.Grow; !stored && spec.Name != "SMOVE" && // which only moves what is there
+			(how == command.Stored || how == command.Append || how == command.AtOffset) {
 			t.Errorf("%s: the row has values, but no sample stores one", spec.Name)
 		}
 	}

@@ -30,14 +30,16 @@ func (c *AccessConfig) check(report func(Problem)) {
 		for i, entry := range list.entries {
 			path, name := fmt.Sprintf("%s[%d]", list.name, i), canonical(entry)
 			switch {
-			case len(commandsOf(entry)) > 0 && list.name == "deny" && allowed[name]:
+			case list.name == "deny" && allowed[name]:
 				report(Problem{Path: path, Value: entry, Text: fmt.Sprintf("%q is allowed too", entry), Hint: "keep it in one of the lists"})
 			case len(commandsOf(entry)) > 0:
 				allowed[name] = allowed[name] || list.name == "allow"
 			case strings.HasPrefix(name, "@"):
 				report(Problem{Path: path, Value: entry, Text: fmt.Sprintf("%q is no known category", entry), Hint: "write one that ACL CAT lists, as @write"})
+			case strings.Contains(name, "."): // a module's, which may be learned later
+				allowed[name] = allowed[name] || list.name == "allow"
 			default:
-				report(Problem{Path: path, Value: entry, Text: fmt.Sprintf("%q is no known command", entry), Hint: hintFor(name)})
+				report(Problem{Path: path, Value: entry, Text: fmt.Sprintf("%q is no known command", entry), Hint: hintFor(name), Unknown: name})
 			}
 		}
 	}
@@ -65,50 +67,70 @@ func hintFor(name string) string {
 
 // commandsOf lists the commands that an entry stands for.
 func commandsOf(entry string) []*command.Spec {
-	name := canonical(entry)
-	if category, ok := strings.CutPrefix(name, "@"); ok {
-		cats, ok := command.Category(category)
-		if !ok {
-			return nil
-		}
-		return slices.DeleteFunc(command.All(), func(s *command.Spec) bool { return s.Cats&cats == 0 && category != "all" })
+	e := parseEntry(entry)
+	return slices.DeleteFunc(command.All(), func(s *command.Spec) bool { return !e.matches(s) })
+}
+
+// entry is one of a list, parsed: a command's name, or categories.
+type entry struct {
+	name string
+	cats command.Cats // 0: it is a name
+	all  bool
+}
+
+func parseEntry(text string) (e entry) {
+	e.name = canonical(text)
+	if category, ok := strings.CutPrefix(e.name, "@"); ok {
+		e.cats, _ = command.Category(category)
+		e.all = category == "all"
 	}
-	return slices.DeleteFunc(command.All(), func(s *command.Spec) bool {
-		return s.RedisName() != name && !strings.HasPrefix(s.RedisName(), name+"|")
-	})
+	return e
+}
+
+func (e *entry) matches(s *command.Spec) bool {
+	if e.all || s.Cats&e.cats != 0 {
+		return true
+	}
+	name, ok := strings.CutPrefix(s.RedisName(), e.name)
+	return ok && (name == "" || name[0] == '|')
 }
 
 // access allows some commands and denies others.
 type access struct {
-	name   string
-	denied []bool // by a command's ID
+	name        string
+	denied      []bool // by the ID of a command that was known when the rule was made
+	allow, deny []entry
 }
 
 var _ Rule = (*access)(nil)
 
 func (c *AccessConfig) rule(name string) Rule {
-	a := &access{name: name, denied: make([]bool, command.Len())}
-	if len(c.Allow) > 0 {
-		for id := range a.denied { // those of commands too that are learned later
-			a.denied[id] = true
-		}
-		for _, s := range command.All() {
-			a.denied[s.ID] = s.State != command.Local
-		}
-		for _, entry := range c.Allow {
-			a.mark(entry, false)
-		}
+	a := &access{name: name}
+	for _, text := range c.Allow {
+		a.allow = append(a.allow, parseEntry(text))
 	}
-	for _, entry := range c.Deny {
-		a.mark(entry, true)
+	for _, text := range c.Deny {
+		a.deny = append(a.deny, parseEntry(text))
+	}
+	for _, s := range command.All() {
+		a.denied = append(a.denied, a.judge(s))
 	}
 	return a
 }
 
-func (a *access) mark(entry string, denied bool) {
-	for _, s := range commandsOf(entry) {
-		a.denied[s.ID] = denied
+// denies reports whether the command is denied. Those that came into the table after the rule was made are judged as they come.
+func (a *access) denies(s *command.Spec) bool {
+	if int(s.ID) < len(a.denied) {
+		return a.denied[s.ID]
 	}
+	return a.judge(s)
+}
+
+func (a *access) judge(s *command.Spec) bool {
+	among := func(list []entry) bool {
+		return slices.ContainsFunc(list, func(e entry) bool { return e.matches(s) })
+	}
+	return among(a.deny) || len(a.allow) > 0 && s.State != command.Local && !among(a.allow)
 }
 
 // Apply refuses what is denied. A transaction or a watch that could be begun can always be ended.
@@ -116,7 +138,7 @@ func (a *access) Apply(r *Request, _ int, p *Plan) {
 	if r.Spec.State == command.End || r.Spec.State == command.Unwatch {
 		return
 	}
-	if a.denied[r.Spec.ID] {
+	if a.denies(r.Spec) {
 		p.refuse(&Refusal{Rule: a.name, Kind: "commands",
 			Text: fmt.Sprintf("NOPERM this rule does not allow the '%s' command (rule %s)", r.Spec.RedisName(), strconv.Quote(a.name))})
 	}
@@ -129,7 +151,7 @@ func (p *Policy) Denies(spec *command.Spec) bool {
 	}
 	for _, rule := range p.keyless.rules {
 		if a, ok := rule.(*access); ok {
-			return a.denied[spec.ID]
+			return a.denies(spec)
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -41,5 +42,16 @@ func benchmark(b *testing.B, p *Policy, r *Request) {
 	}
 	if plan.Refusal != nil {
 		b.Fatal(plan.Refusal.Text)
+	}
+}
+
+// The cost of a command is linear in its arguments: ten times the keys take ten times as long.
+func BenchmarkDecide_Keys(b *testing.B) {
+	p := mustNew(b, Config{Rules: []RuleConfig{{Size: &SizeConfig{Value: 1000}}}})
+	for _, n := range []int{8000, 80000} {
+		for _, c := range []struct{ name, word, end string }{{"MSET", " k v", ""}, {"BLPOP", " k", " 0"}, {"MGET", " k", ""}} {
+			r := request(b, words(c.name+strings.Repeat(c.word, n)+c.end))
+			b.Run(fmt.Sprintf("%s_%d", c.name, n), func(b *testing.B) { benchmark(b, p, r) })
+		}
 	}
 }

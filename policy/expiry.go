@@ -167,8 +167,9 @@ func (e *expiry) setOptions(r *Request, arg int, p *Plan) {
 	case o.doubt || o.keepTTL || len(r.Names) > 1:
 		e.bound(arg, p)
 	case o.expires():
-		b, _ := e.time(r, p, o.word+1, o.unit)
-		if o.nx {
+		nx := o.nx
+		b := e.option(r, p)
+		if nx {
 			b.Min = 0 // what is there already must not be prolonged
 		}
 		e.follow(arg, p, b)
@@ -189,9 +190,31 @@ func (e *expiry) getOptions(r *Request, arg int, p *Plan) {
 		p.Args = p.Args[:o.word]
 		p.addTime(e.persist)
 	default:
-		b, _ := e.time(r, p, o.word+1, o.unit)
-		e.follow(arg, p, b)
+		e.follow(arg, p, e.option(r, p))
 	}
+}
+
+// option is for a time after a word of SET's or GETEX's. A time by the clock that is below the minimum is said anew, from now: a Bound
+// would prolong what is there when the command leaves it alone.
+func (e *expiry) option(r *Request, p *Plan) Bound {
+	o := p.opts
+	b, _ := e.time(r, p, o.word+1, o.unit)
+	byClock := o.unit == command.UnixSecs || o.unit == command.UnixMilli
+	if b.Min == 0 || !byClock || r.Now == 0 {
+		return b
+	}
+	b.Min = 0
+	at, _ := parseInt(r.Args[o.word+1])
+	if o.unit == command.UnixSecs {
+		at *= 1000
+	}
+	if at-r.Now < e.min {
+		p.take(r)
+		p.Args = append(p.Args[:o.word], r.Args[o.word+2:]...)
+		p.addTime(e.min)
+		return Bound{}
+	}
+	return b
 }
 
 // setsTime is for SETEX.

@@ -18,7 +18,7 @@ func (p *Policy) Governs(spec *command.Spec) bool {
 	case spec.Flags&(command.Admin|command.Server) != 0: // the whole server is one tenant's where there is no namespace
 		return !namespaced || spec.Reply == command.ServerInfo
 	case spec.Names != nil:
-		return spec.Cats&command.Uncertain == 0 && !(namespaced && sendsAway(spec))
+		return spec.Certain() && !(namespaced && sendsAway(spec))
 	case spec.Cats&command.PubSub != 0:
 		return !namespaced
 	case spec.Flags&command.Whole != 0:

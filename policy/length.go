@@ -59,21 +59,11 @@ func bitsEnd(kind, offset []byte) (end int64, ok bool) {
 	return at*each + bits, true
 }
 
-// dumpLen returns the length of the value in a DUMP payload: that of the string, or else of the payload itself, for
-// collections. A payload that isn't whole has no length; Redis will refuse it.
-func dumpLen(payload []byte) int64 {
-	const stringType = 0
-	if len(payload) < 2 {
-		return 0
-	}
-	if payload[0] != stringType {
-		return int64(len(payload))
-	}
-	return dumpedString(payload[1:])
-}
-
 // dumpedString reads the length of a string as RDB files have it: plain, as an integer in binary, or compressed.
 func dumpedString(b []byte) int64 {
+	if len(b) == 0 {
+		return 0
+	}
 	if b[0]>>6 != 3 {
 		n, _, _ := dumpedLen(b)
 		return n

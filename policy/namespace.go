@@ -22,7 +22,7 @@ func newNamespace(prefix string) *namespace {
 // Apply puts the names of the whole command into the namespace, and has them taken out of its reply.
 func (n *namespace) Apply(r *Request, _ int, p *Plan) {
 	if len(n.prefix) == 0 {
-		if holdsNames(p.Edit) {
+		if holdsNames(p.Edit) && !p.Each {
 			p.Edit = command.Opaque
 		}
 		return

@@ -34,10 +34,12 @@ type Plan struct {
 	Edit     command.Reply // how to edit the reply
 	Limit    int64         // the longest bulk string in bytes that may be handed out; 0: any
 	SizeRule string        // name of the rule that set Limit or Guard, for the refusal's text
+	Each     bool          // values in the reply have limits of their own, which Policy.ValueLimit says; Limit is above all of them
 
 	argbuf [][]byte // backs Args, so that planning doesn't allocate
 	text   []byte   // backs the numbers in Args
 	opts   options  // of a command that takes SET's or GETEX's, parsed once for all rules
+	ruled  int      // keys so far whose values have a limit of their own
 }
 
 // reset makes the plan a zero one but for the buffers.
@@ -76,6 +78,8 @@ const (
 	GuardAppend           // STRLEN of the first key, plus the length of the last argument
 	GuardKeys             // STRLEN of every key named that is a string (BITOP sources; GETDEL's, GETSET's old value)
 	GuardAfter            // STRLEN of the first key after the command; if above, the old value is put back
+	GuardSource           // STRLEN of the first key, which is another than the one that the rule is for
+	GuardField            // HSTRLEN of the first key's field, the command's next argument, after the command; if above, it is put back
 )
 
 // Rule is what one rule set wants in one respect: who may, how big, how long, where.
@@ -124,6 +128,9 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 	if plan.Refusal == nil {
 		p.namespace.Apply(r, noKey, plan)
 	}
+	if !plan.Each && (plan.Edit == command.PerKey || plan.Edit == command.Payload) {
+		plan.Edit = command.Value // one limit says it all
+	}
 }
 
 // applySets has each key judged by its own rule set, a command without keys by the first set that has none either.
@@ -146,6 +153,22 @@ func (p *Policy) applySets(r *Request, plan *Plan) {
 	if keys == 0 && p.keyless != nil {
 		p.keyless.apply(r, noKey, plan)
 	}
+	if plan.ruled > 0 && plan.ruled < keys { // the others' values may have any length
+		plan.Each, plan.Limit = true, 0
+	}
+}
+
+// ValueLimit is the longest value in bytes that may be handed out of a key, by the client's name for it, and the rule that says
+// so. 0: any.
+func (p *Policy) ValueLimit(key []byte) (limit int64, rule string) {
+	if at := p.index.find(key); at != noSet {
+		for _, each := range p.sets[at].rules {
+			if s, ok := each.(*size); ok {
+				return s.value, s.name
+			}
+		}
+	}
+	return 0, ""
 }
 
 // apply reports whether the command is still allowed.

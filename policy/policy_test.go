@@ -165,7 +165,10 @@ func explain(t *testing.T, p *Policy, plan *Plan, args [][]byte) string {
 	if plan.Limit > 0 {
 		steps = append(steps, fmt.Sprintf("LIMIT %d", plan.Limit))
 	}
-	if kind := [...]string{"", "append", "keys", "after"}[plan.Guard.Kind]; kind != "" {
+	if plan.Each {
+		steps = append(steps, "LIMIT each")
+	}
+	if kind := [...]string{"", "append", "keys", "after", "source", "field"}[plan.Guard.Kind]; kind != "" {
 		steps = append(steps, fmt.Sprintf("GUARD %s %d", kind, plan.Guard.Limit))
 	}
 	words := make([]string, len(args))

@@ -44,6 +44,8 @@ type Problem struct {
 	Value string // the setting's text; empty where there is none
 	Text  string // what is wrong, to follow the path
 	Hint  string // what to do about it; may be empty
+	// Unknown is the name of a command that the table doesn't have, where that is all that is wrong.
+	Unknown string
 }
 
 func (p Problem) Error() string {

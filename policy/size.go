@@ -102,8 +102,14 @@ func (s *size) write(r *Request, i int, p *Plan) {
 		if s.value < longestNumber {
 			s.guard(GuardAfter, p)
 		}
+	case command.FieldNumber:
+		if s.allows(value, p) && s.value < longestNumber {
+			s.guard(GuardField, p)
+		}
+	case command.Source:
+		s.guard(GuardSource, p)
 	case command.Dump:
-		s.allows(dumpLen(r.Args[v.First]), p)
+		s.allows(DumpLen(r.Args[v.First], s.value), p)
 	}
 }
 
@@ -117,48 +123,51 @@ func (s *size) stored(r *Request, i int, p *Plan) {
 		to = r.Names[i+1].Arg
 	}
 	v := r.Spec.Values
-	for at := v.First; at < to; at += v.Step {
-		if at > from && at != r.Names[i].Arg && !s.allows(int64(len(r.Args[at])), p) || v.Step == 0 {
+	at := v.First
+	if from >= at && v.Step > 0 {
+		at += ((from-at)/v.Step + 1) * v.Step // the first one behind from
+	}
+	for ; from < at && at < to; at += v.Step {
+		if at != r.Names[i].Arg && !s.allows(int64(len(r.Args[at])), p) || v.Step == 0 {
 			return
 		}
 	}
 }
 
 // read limits what the command hands out. Where a string is lost as it is handed out, the limit must hold before.
-// Elements that are taken off a collection are handed out at any length: refusing them would lose them.
 func (s *size) read(r *Request, p *Plan) {
-	if !r.Spec.Reply.HoldsValues() {
+	reply := r.Spec.Reply
+	if !reply.HoldsValues() || r.Spec.Expiry.Effect == command.SetOpts && !p.opts.get || mustTell(r) {
 		return
 	}
-	changes := r.Spec.Flags&command.Write != 0
-	switch r.Spec.Expiry.Effect {
-	case command.SetOpts:
-		if !p.opts.get {
-			return
-		}
-	case command.GetOpts:
-		changes = false // but for the expiry, which may be put anew on a value that is then refused: a check before would cost as much again
-	case command.Keeps:
-		if changes && r.Spec.Cats&(command.String|command.Stream) == 0 && !writes(r.Names) {
-			return
-		}
-	}
 	switch {
-	case changes && r.Spec.Cats&command.String != 0:
-		s.guard(GuardKeys, p)
+	case r.Spec.Cats&command.String != 0 && r.Spec.Flags&command.Write != 0 && r.Spec.Expiry.Effect != command.GetOpts:
+		s.guard(GuardKeys, p) // GETEX changes nothing but the expiry: a check before would cost as much again
+	case reply == command.Payload:
+		p.Each = true
+	case reply == command.PerKey || reply == command.Streams:
+		p.Each = p.Each || p.ruled > 0 && s.value != p.Limit
+		if p.ruled++; s.value > p.Limit {
+			p.Limit, p.SizeRule = s.value, s.name
+		}
 	case p.Limit == 0 || s.value < p.Limit:
 		p.Limit, p.SizeRule = s.value, s.name
 	}
 }
 
-// writes reports whether there is a key to be written among the names.
-func writes(names []command.Ref) bool {
-	for _, name := range names {
-		if name.Kind == command.Out {
-			return true
-		}
+// mustTell reports whether the reply is handed out at any length: the command has taken elements away, moved them, or given them
+// to a consumer, and refusing it afterwards would lose them.
+func mustTell(r *Request) bool {
+	if r.Spec.Flags&command.Write == 0 || r.Spec.Cats&command.String != 0 {
+		return false
 	}
-	return false
+	switch r.Spec.Expiry.Effect {
+	case command.Clears:
+		return false // SORT: it hands out elements when it writes nothing
+	case command.Keeps:
+		return r.Names[0].Kind != command.Out || r.Spec.Cats&command.Stream != 0 // HGETEX: changes expiries of fields, at most
+	}
+	return true
 }
 
 // allows refuses a value of n bytes if that is too many.

@@ -45,6 +45,10 @@ func (s *Session) govern(c cmd) {
 	if c.spec.Names != nil {
 		names, ok = c.spec.Names(c.args, names)
 	}
+	if !ok && c.spec.Told() { // who knows whether Redis refuses it, and with whose keys
+		s.refuse(appendArity(s.local, c.spec.RedisName()))
+		return
+	}
 	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now()}
 	if !ok { // an error whatever the keys: Redis says which
 		s.req.Names = s.req.Names[:0]
@@ -92,7 +96,7 @@ func (s *Session) known(c cmd) bool {
 		s.refuse(redcon.AppendError(s.local, errText))
 	case s.policy.Governs(c.spec):
 		return true
-	case c.spec.Cats&command.Uncertain == 0: // it is known, and must not be used
+	case c.spec.Certain(): // it is known, and must not be used
 		s.refuse(redcon.AppendError(s.local, "NOPERM the '"+c.spec.RedisName()+"' command concerns the whole server and is not allowed here"))
 	default:
 		s.refuse(appendUnknown(s.local, c.args))

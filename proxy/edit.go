@@ -33,6 +33,8 @@ var editors = [...]editor{
 	command.ServerInfo:   editInfo,
 	command.ScriptNames:  editScriptNames,
 	command.ScriptSum:    editScriptSum,
+	command.PerKey:       editPerKey,
+	command.Payload:      editPayload,
 }
 
 // edit appends the replies of the batch, in order, and what the upstream said between them.
@@ -247,6 +249,11 @@ func editFirstIsKey(s *Session, dst, raw []byte, _ *slot) ([]byte, error) {
 
 // editStreams strips the names in [[key, entries] ...], or in RESP3's map of key to entries.
 func editStreams(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
+	if sl.keys != nil {
+		if out, is := s.streamsAbove(dst, raw, sl); is {
+			return out, nil
+		}
+	}
 	return editElems(dst, raw, func(dst, elem []byte, i int) ([]byte, error) {
 		switch {
 		case raw[0] == '*':

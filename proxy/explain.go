@@ -48,6 +48,9 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	s.req = policy.Request{Spec: c.spec, Args: args, Now: now}
 	if c.spec.Names != nil {
 		names, ok := c.spec.Names(args, nil)
+		if !ok && c.spec.Told() {
+			return e.refused(string(appendArity(nil, c.spec.RedisName())))
+		}
 		if !ok {
 			return e.refused("-" + errSyntax)
 		}
@@ -72,6 +75,9 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	if s.plan.Limit > 0 {
 		e.Sent = append(e.Sent, "LIMIT "+strconv.FormatInt(s.plan.Limit, 10))
 	}
+	if s.plan.Each {
+		e.Sent = append(e.Sent, "LIMIT each")
+	}
 	if guard.Kind != policy.NoGuard {
 		e.Sent = append(e.Sent, "GUARD "+guardNames[guard.Kind]+" "+strconv.FormatInt(guard.Limit, 10))
 	}
@@ -82,7 +88,8 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	return e
 }
 
-var guardNames = [...]string{policy.GuardAppend: "append", policy.GuardKeys: "keys", policy.GuardAfter: "after"}
+var guardNames = [...]string{policy.GuardAppend: "append", policy.GuardKeys: "keys", policy.GuardAfter: "after",
+	policy.GuardSource: "source", policy.GuardField: "field"}
 
 func (e Explanation) refused(raw string) Explanation {
 	e.Verdict = "refuse"

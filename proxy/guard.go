@@ -33,19 +33,36 @@ if type(n) == 'number' and n > tonumber(ARGV[1]) then
   return redis.error_reply(ARGV[2] .. n .. ARGV[3])
 end
 return reply`,
+
+	policy.GuardSource: `local n = redis.pcall('STRLEN', KEYS[1])
+if type(n) == 'number' and n > tonumber(ARGV[1]) then return redis.error_reply(ARGV[2] .. n .. ARGV[3]) end
+return redis.pcall(unpack(ARGV, 4))`,
+
+	policy.GuardField: `local old = redis.pcall('HGET', KEYS[1], ARGV[6])
+local reply = redis.pcall(unpack(ARGV, 4))
+local n = redis.pcall('HSTRLEN', KEYS[1], ARGV[6])
+if type(n) == 'number' and n > tonumber(ARGV[1]) then
+  if old then redis.call('HSET', KEYS[1], ARGV[6], old) else redis.call('HDEL', KEYS[1], ARGV[6]) end
+  return redis.error_reply(ARGV[2] .. n .. ARGV[3])
+end
+return reply`,
 }
 
 // appendGuarded writes the command inside the script of its guard.
 func appendGuarded(dst []byte, args [][]byte, names []command.Ref, p *policy.Plan) []byte {
+	follow, script := countSteps(p.Bounds), guards[p.Guard.Kind]
+	if follow > 0 {
+		script = followed[p.Guard.Kind]
+	}
 	keys := 0
 	for _, name := range names {
 		if name.Kind <= command.Out {
 			keys++
 		}
 	}
-	dst = redcon.AppendArray(dst, 3+keys+3+len(args))
+	dst = redcon.AppendArray(dst, 3+keys+3+len(args)+stepArgs(follow))
 	dst = redcon.AppendBulkString(dst, "EVAL")
-	dst = redcon.AppendBulkString(dst, guards[p.Guard.Kind])
+	dst = redcon.AppendBulkString(dst, script)
 	dst = appendBulkInt(dst, int64(keys))
 	for _, name := range names {
 		if name.Kind <= command.Out {
@@ -55,5 +72,5 @@ func appendGuarded(dst []byte, args [][]byte, names []command.Ref, p *policy.Pla
 	dst = appendBulkInt(dst, p.Guard.Limit)
 	dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
 	dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
-	return appendArgs(dst, args, 0, names, p.Prefix)
+	return appendSteps(appendArgs(dst, args, 0, names, p.Prefix), args, p, follow)
 }

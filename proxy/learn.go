@@ -53,7 +53,8 @@ func certain(infos map[string]*redis.CommandInfo) (list []command.Extra) {
 		}
 		list = append(list, command.Extra{
 			Name: name, Arity: int(c.Arity), Writes: !slices.Contains(c.Flags, "readonly"),
-			Keys: command.KeyRange{First: int(c.FirstKeyPos), Last: int(c.LastKeyPos), Step: int(c.StepCount)},
+			Keys:    command.KeyRange{First: int(c.FirstKeyPos), Last: int(c.LastKeyPos), Step: int(c.StepCount)},
+			Learned: true,
 		})
 	}
 	slices.SortFunc(list, func(a, b command.Extra) int { return strings.Compare(a.Name, b.Name) })

@@ -23,9 +23,9 @@ func TestCertain(t *testing.T) {
 		"my.speak":  {Name: "my.speak", Arity: -2, Flags: []string{"pubsub"}, FirstKeyPos: 1, LastKeyPos: 1, StepCount: 1},
 	})
 	want := []command.Extra{
-		{Name: "my.mget", Arity: -2, Keys: command.KeyRange{First: 1, Last: -1, Step: 1}},
-		{Name: "my.odd", Arity: -2, Keys: command.KeyRange{First: 2, Last: 2, Step: 1}, Writes: true},
-		{Name: "my.set", Arity: -3, Keys: command.KeyRange{First: 1, Last: 1, Step: 1}, Writes: true},
+		{Name: "my.mget", Arity: -2, Keys: command.KeyRange{First: 1, Last: -1, Step: 1}, Learned: true},
+		{Name: "my.odd", Arity: -2, Keys: command.KeyRange{First: 2, Last: 2, Step: 1}, Writes: true, Learned: true},
+		{Name: "my.set", Arity: -3, Keys: command.KeyRange{First: 1, Last: 1, Step: 1}, Writes: true, Learned: true},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -18,10 +18,11 @@ type slot struct {
 	wrapped int    // replies that belong to it when it travels in a MULTI of ours; 0: it doesn't
 	rule    string // the size rule that set a limit for the reply
 	limit   int64
-	mute    bool // CLIENT REPLY: the client doesn't want it
-	many    int  // replies that all go to the client: the confirmations of SUBSCRIBE
-	exec    bool // EXEC's: its array holds the replies of queue[start:end]
-	text    bool // answered here, by local[start:end]
+	keys    [][]byte // of a command whose values have limits of their own
+	mute    bool     // CLIENT REPLY: the client doesn't want it
+	many    int      // replies that all go to the client: the confirmations of SUBSCRIBE
+	exec    bool     // EXEC's: its array holds the replies of queue[start:end]
+	text    bool     // answered here, by local[start:end]
 	start   int
 	end     int
 }
@@ -54,7 +55,8 @@ func (s *Session) appendRaw(c cmd) {
 func (s *Session) send(c cmd) {
 	s.change(c)
 	p := &s.plan
-	wrap := len(p.Bounds) > 0 && !s.tx.open
+	follow := len(p.Bounds) > 0 && p.Guard.Kind == policy.NoGuard // a guard's script does it by itself
+	wrap := follow && !s.tx.open
 	if wrap {
 		s.batch.Req = append(s.batch.Req, "*1\r\n$5\r\nMULTI\r\n"...)
 		s.batch.Count++
@@ -66,6 +68,9 @@ func (s *Session) send(c cmd) {
 		before, s.own.stained = 1, true
 	}
 	sl := slot{spec: c.spec, edit: p.Edit, first: s.batch.Count, rule: p.SizeRule, limit: p.Limit, mute: s.mute.next()}
+	if p.Each {
+		sl.keys = s.keyNames()
+	}
 	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard {
 		s.appendRaw(c)
 	} else {
@@ -76,7 +81,7 @@ func (s *Session) send(c cmd) {
 	if n > 0 {
 		s.batch.Req = s.srv.pool.AppendLeave(s.batch.Req)
 	}
-	if len(p.Bounds) > 0 {
+	if follow {
 		var more int
 		s.batch.Req, more = appendBounds(s.batch.Req, &s.req, p)
 		n += more
