@@ -239,3 +239,22 @@ func TestSize_RefusedKeepsExpiry(t *testing.T) {
 		c.want(bulk("x"), "GET", "new")
 	}
 }
+
+// A command whose value is measured as it grows has room for so many arguments, and beyond that it is told so.
+func TestSize_ManyArguments(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	c := dial(t, startGate(t, r.upstream()+"rules:\n  - {name: web, expiry: {default: 30m}, size: {value: 1KiB}}\n").addr)
+	many := func(n int, words ...string) []string {
+		for len(words) < n {
+			words = append(words, fmt.Sprintf("e%d", len(words)))
+		}
+		return words
+	}
+	c.want(zero, many(7500, "BITOP", "OR", "to")...)
+	refused := "-DENIED size: 7501 arguments are above the limit of 7500 of a command whose value is measured as it grows (rule \"web\")\r\n"
+	c.want(refused, many(7501, "BITOP", "OR", "to")...)
+	c.want(refused, many(7501, "PFADD", "sketch")...)
+	c.want(zero, "EXISTS", "sketch", "to")
+	c.want(":9000\r\n", many(9002, "SADD", "set")...)
+}

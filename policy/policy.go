@@ -125,6 +125,9 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 	if len(p.sets) > 0 {
 		p.applySets(r, plan)
 	}
+	if n := int64(len(r.Args)); plan.Guard.Kind != NoGuard && n > maxGuarded {
+		plan.refuse(tooMany(plan.SizeRule, n))
+	}
 	if plan.Refusal == nil {
 		p.namespace.Apply(r, noKey, plan)
 	}
