@@ -43,6 +43,9 @@ func (s *Session) leaves(c cmd) bool {
 
 // composes returns the handler of a command that is several commands upstream for this tenant, nil for any other.
 func (s *Session) composes(spec *command.Spec) handler {
+	if s.tx.open && wholeInTx[spec.ID] {
+		return nil
+	}
 	if len(s.policy.Prefix()) > 0 || spec.Reply == command.CommandTable && !s.policy.Transparent() {
 		return composed[spec.ID]
 	}
@@ -88,7 +91,9 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 	case command.Local:
 		local[c.spec.ID](s, ctx, c)
 	case command.Plain:
-		if s.asksKeyspace(c) {
+		if s.flush() != nil || s.gone(ctx) { // the replies owed must not wait for many steps, nor are those taken for nobody
+			s.quit = true
+		} else if s.asksKeyspace(c) {
 			s.infoKeyspace(ctx, c)
 		} else {
 			s.composes(c.spec)(s, ctx, c)

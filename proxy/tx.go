@@ -102,7 +102,7 @@ func (s *Session) whole() bool {
 	s.in.peek(func(args [][]byte) bool {
 		spec := command.Lookup(args)
 		switch {
-		case spec == nil || s.composes(spec) != nil:
+		case spec == nil || s.composes(spec) != nil && !wholeInTx[spec.ID]:
 			return false
 		case spec.Flags&command.Script != 0 && len(s.policy.Prefix()) > 0: // takes another role for a while
 			return false
