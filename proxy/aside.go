@@ -140,11 +140,18 @@ func isCrossProtocol(args [][]byte) bool {
 }
 
 // permitted asks the command rules about a command that is not forwarded as it is; what serves to log in is always allowed.
+// A command on keys goes by the rules of those, like any that stays on the line.
 func (s *Session) permitted(c cmd) bool {
 	if s.policy.Transparent() || c.spec.Flags&command.PreAuth != 0 {
 		return true
 	}
-	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, s.req.Names[:0], s.currentDB(), s.now()
+	names := s.req.Names[:0]
+	if c.spec.Names != nil && (c.spec.State == command.Blocks || c.spec.State == command.Watch) {
+		if found, ok := c.spec.Names(c.args, names); ok {
+			names = found
+		}
+	}
+	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, names, s.currentDB(), s.now()
 	s.policy.Decide(&s.req, &s.plan)
 	if s.plan.Refusal == nil {
 		return true

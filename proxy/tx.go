@@ -91,9 +91,13 @@ func (s *Session) watch(ctx context.Context, c cmd) {
 		s.quit = true // what follows must not run as if the keys were watched
 		return
 	}
+	before := own.watching
 	own.watching = true
 	s.onOwn = true
 	s.alone(ctx, c)
+	if s.own == own && s.slots[0].text { // refused here
+		own.watching = before
+	}
 }
 
 // whole looks ahead: whether the rest of the transaction has arrived, in commands that any connection can queue.
