@@ -18,6 +18,7 @@ type slot struct {
 	wrapped int    // replies that belong to it when it travels in a MULTI of ours; 0: it doesn't
 	rule    string // the size rule that set a limit for the reply
 	limit   int64
+	checked bool // a check of ours within Redis may refuse it
 	mute    bool // CLIENT REPLY: the client doesn't want it
 	many    int  // replies that all go to the client: the confirmations of SUBSCRIBE
 	exec    bool // EXEC's: its array holds the replies of queue[start:end]
@@ -66,6 +67,7 @@ func (s *Session) send(c cmd) {
 		before, s.own.stained = 1, true
 	}
 	sl := slot{spec: c.spec, edit: p.Edit, first: s.batch.Count, rule: p.SizeRule, limit: p.Limit, mute: s.mute.next()}
+	sl.checked = p.Guard.Kind != policy.NoGuard || c.spec.Flags&command.Script != 0 && s.policy.ConfinesScripts()
 	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard {
 		s.appendRaw(c)
 	} else {

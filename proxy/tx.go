@@ -171,7 +171,10 @@ func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
 		if skip = q.extra; next < len(queue) {
 			skip += queue[next].before
 		}
-		if longest := longestString(elem); q.slot.limit > 0 && longest > q.slot.limit {
+		longest := longestString(elem)
+		if over := overError(elem, &q.slot); over > 0 {
+			dst = s.oversize(dst, &q.slot, over)
+		} else if q.slot.limit > 0 && longest > q.slot.limit {
 			dst = s.oversize(dst, &q.slot, longest)
 		} else {
 			dst = s.show(dst, elem, &q.slot)
