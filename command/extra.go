@@ -107,6 +107,9 @@ func (e Extra) spec(name string) *Spec {
 	return s
 }
 
+// IsExtra reports whether the row was added by Extend.
+func (s *Spec) IsExtra() bool { return int(s.ID) >= len(specs) }
+
 // span: keys of this kind stand where the range says.
 func span(r KeyRange, k Kind) names {
 	return names{find: func(args [][]byte, dst []Ref) ([]Ref, bool) {

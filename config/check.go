@@ -157,6 +157,7 @@ func (l *ledger) oneOf(path, got string, want ...string) {
 func (l *ledger) tenants(c *Config) {
 	if len(c.Tenants) == 0 {
 		l.rules("", c.Config, c.Commands)
+		l.namespace("namespace", c.Namespace)
 		if c.Password != "" && c.PasswordFile != "" {
 			l.judge("password_file", "is given besides password", "keep one of them")
 		}
@@ -170,6 +171,7 @@ func (l *ledger) tenants(c *Config) {
 	for i, t := range c.Tenants {
 		path := index("tenants", i)
 		l.rules(path, t.Config, c.Commands)
+		l.namespace(path+".namespace", t.Namespace)
 		if t.Name == "" {
 			l.judge(path, "has no name", `write "name: ..."`)
 		}
@@ -178,6 +180,17 @@ func (l *ledger) tenants(c *Config) {
 		}
 		for j, other := range c.Tenants[:i] {
 			l.apart(path, t, index("tenants", j), other)
+		}
+	}
+}
+
+// namespace reports what Redis can't take in a namespace: it blanks or cuts control characters in errors, puts quotes around names
+// there, and has no blanks in ACL users and patterns.
+func (l *ledger) namespace(path, namespace string) {
+	for _, c := range []byte(namespace) {
+		if c <= ' ' || c == 0x7f || strings.IndexByte("'\"`", c) >= 0 {
+			l.judge(path, fmt.Sprintf("%q holds the character %q", clip(namespace), rune(c)), `leave out blanks, quotes and control characters, as in "app1:"`)
+			return
 		}
 	}
 }

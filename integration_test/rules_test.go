@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -187,4 +188,50 @@ func TestRules_NothingUngoverned(t *testing.T) {
 	}
 	c.want("-ERR unknown command 'FOO', with args beginning with: 'bar' \r\n", "FOO", "bar")
 	behind.wantPrefix("*2\r\n$9\r\nmaxmemory\r\n$1\r\n0", "CONFIG GET maxmemory")
+}
+
+// A command on keys goes by the rules of its keys, even where it needs a connection of its own, and by the rule for commands without
+// keys only if it has none.
+func TestRules_CommandsOfKeys(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	const denyRest = "rules:\n  - {name: web, keys: ['sess:*'], commands: {allow: ['@all']}}\n  - {name: rest, commands: {deny: [blpop, blmove, watch, xread, subscribe]}}\n"
+	const denyWeb = "rules:\n  - {name: web, keys: ['sess:*'], commands: {deny: [blpop, blmove, watch, xread, subscribe]}}\n  - {name: rest, commands: {allow: ['@all']}}\n"
+	for _, rules := range []string{denyRest, denyWeb} {
+		for _, space := range []string{"", namespaceApp} {
+			c := dial(t, startGate(t, r.upstream()+space+rules).addr)
+			allowed, denied, rule := "sess:", "", "rest"
+			if rules == denyWeb {
+				allowed, denied, rule = "", "sess:", "web"
+			}
+			for _, line := range []string{"BLPOP $q 0.01", "BLMOVE $q $p LEFT LEFT 0.01", "XREAD BLOCK 1 STREAMS $x 0", "XREAD STREAMS $x 0", "WATCH $w"} {
+				name := strings.ToLower(split(line)[0])
+				wanted := fmt.Sprintf("-NOPERM this rule does not allow the '%s' command (rule \"%s\")\r\n", name, rule)
+				if got := c.line(strings.ReplaceAll(line, "$", allowed)); strings.HasPrefix(got, "-") {
+					t.Errorf("%s of %q: %s", line, allowed, shorten(got))
+				}
+				c.wantLine(wanted, strings.ReplaceAll(line, "$", denied))
+				if name == "watch" {
+					c.wantLine(ok, "UNWATCH")
+					continue
+				}
+				mixed := strings.Replace(strings.Replace(line, "$", allowed, 1), "$", denied, 1)
+				if strings.Count(line, "$") > 1 {
+					c.wantLine(wanted, mixed)
+				}
+				c.wantLine(ok, "MULTI")
+				c.wantLine("+QUEUED\r\n", strings.ReplaceAll(line, "$", allowed))
+				c.wantPrefix("*1\r\n", "EXEC")
+				c.wantLine(ok, "MULTI")
+				c.wantLine(wanted, strings.ReplaceAll(line, "$", denied))
+				c.wantPrefix("-EXECABORT", "EXEC")
+			}
+			if rules == denyRest { // a channel is no key
+				c.wantPrefix("-NOPERM", "SUBSCRIBE sess:q")
+				c.wantPrefix("-NOPERM", "SUBSCRIBE q")
+			} else {
+				c.wantPrefix("*3\r\n$9\r\nsubscribe", "SUBSCRIBE sess:q")
+			}
+		}
+	}
 }

@@ -54,3 +54,21 @@ func TestWholeServer(t *testing.T) {
 		}
 	}
 }
+
+// A tenant can only add flags to the notifications, each once; what is no flag the upstream refuses in its own words.
+func TestWholeServer_Notifications(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	direct, c := dial(t, r.addr), dial(t, startGate(t, r.upstream()+namespaceApp).addr)
+	const setting = "notify-keyspace-events"
+	var runes strings.Builder
+	for i := range rune(40000) {
+		runes.WriteRune('\u4e00' + i%20000)
+	}
+	for _, value := range []string{"Kq", "\xff", runes.String()} {
+		same(t, direct, c, "CONFIG", "SET", setting, value)
+	}
+	direct.want(ok, "CONFIG", "SET", setting, "Kg")
+	c.want(ok, "CONFIG", "SET", setting, strings.Repeat("Ex", 1<<20))
+	direct.want("*2\r\n"+bulk(setting)+bulk("gxKE"), "CONFIG", "GET", setting)
+}

@@ -47,7 +47,7 @@ func TestWhole_SlowLog(t *testing.T) {
 	}
 	want := []string{
 		"PUBLISH news v",
-		"KEYS a*",
+		"SCAN 0 MATCH a* COUNT 1000", // KEYS a*, which is a walk
 		strings.Join(many[:31], " ") + " ... (10 more arguments)",
 		"GET " + long[:128-len("app:")] + "... (176 more bytes)",
 		"SET a app:value",
@@ -69,6 +69,49 @@ func TestWhole_SlowLog(t *testing.T) {
 			same(t, direct, c, split(line)...)
 		}
 		c.wantPrefix("-NOPERM ", "SLOWLOG RESET")
+	}
+}
+
+// The slow log shows what the tenant has sent, and neither the checks that were put around it nor scripts, which are changed on their
+// way.
+func TestWhole_SlowLogScripts(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, "--slowlog-log-slower-than", "0", "--slowlog-max-len", "10000")
+	g := startGate(t, r.upstream()+namespaceApp+"rules:\n  - {size: {value: 1KiB}, expiry: {default: 30m}}\n")
+	direct, c := dial(t, r.addr), dial(t, g.addr)
+	many := []string{"BITOP", "OR", "many"}
+	for i := range 40 {
+		many = append(many, fmt.Sprint("k", i))
+	}
+	direct.do("EVAL", "return redis.call('APPEND', KEYS[1], 'v')", "1", "theirs")
+	direct.do("EVAL", "return redis.call('APPEND', KEYS[1], 'v')", "1", "app:a")
+	direct.do("MGET", "theirs", "... (")
+	c.want(":2\r\n", "APPEND", "a", "w")
+	c.want(null, "GETSET", "b", "v")
+	c.want(":2\r\n", "BITOP", "OR", "d", "a", "b")
+	c.want(zero, many...)
+	c.want(one, "PFADD", "p", "a", "app:b")
+	c.want(one, "EVAL", "return redis.call('HSET', KEYS[1], 'f', 'v')", "1", "h")
+	sha := c.do("SCRIPT", "LOAD", "return redis.call('GET', KEYS[1])")[5:45]
+	c.want(bulk("v"), "EVALSHA", sha, "1", "b")
+	c.want(bulk("v"), "GET", "b")
+	v, err := parse(c.do("SLOWLOG", "GET", "-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range v.elems {
+		line := ""
+		for _, arg := range entry.elems[3].elems {
+			line += " " + arg.text
+		}
+		if !strings.HasPrefix(line, " EXPIRE ") { // follows each write
+			got = append(got, line[1:])
+		}
+	}
+	want := []string{"GET b", "PFADD p a app:b", "BITOP OR d a b", "SET b v GET EX 1800", "APPEND a w"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("SLOWLOG GET shows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -42,6 +42,9 @@ func (s *Session) leaves(c cmd) bool {
 
 // composes returns the handler of a command that is several commands upstream for this tenant, nil for any other.
 func (s *Session) composes(spec *command.Spec) handler {
+	if s.tx.open && wholeInTx[spec.ID] {
+		return nil
+	}
 	if len(s.policy.Prefix()) > 0 || spec.Reply == command.CommandTable && !s.policy.Transparent() {
 		return composed[spec.ID]
 	}
@@ -89,7 +92,9 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 	case command.Local:
 		local[c.spec.ID](s, ctx, c)
 	case command.Plain:
-		if s.asksKeyspace(c) {
+		if s.flush() != nil || s.gone(ctx) { // the replies owed must not wait for many steps, nor are those taken for nobody
+			s.quit = true
+		} else if s.asksKeyspace(c) {
 			s.infoKeyspace(ctx, c)
 		} else {
 			s.composes(c.spec)(s, ctx, c)
@@ -136,11 +141,18 @@ func isCrossProtocol(args [][]byte) bool {
 }
 
 // permitted asks the command rules about a command that is not forwarded as it is; what serves to log in is always allowed.
+// A command on keys goes by the rules of those, like any that stays on the line.
 func (s *Session) permitted(c cmd) bool {
 	if s.policy.Transparent() || c.spec.Flags&command.PreAuth != 0 {
 		return true
 	}
-	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, s.req.Names[:0], s.currentDB(), s.now()
+	names := s.req.Names[:0]
+	if c.spec.Names != nil && (c.spec.State == command.Blocks || c.spec.State == command.Watch) {
+		if found, ok := c.spec.Names(c.args, names); ok {
+			names = found
+		}
+	}
+	s.req.Spec, s.req.Args, s.req.Names, s.req.DB, s.req.Now = c.spec, c.args, names, s.currentDB(), s.now()
 	s.policy.Decide(&s.req, &s.plan)
 	if s.plan.Refusal == nil {
 		return true

@@ -382,6 +382,34 @@ func (s *Session) change(c cmd) {
 	}
 }
 
+// ownError is how many bytes of error pass whatever the limit on values: Redis's own errors, NOSCRIPT and those that say why a script
+// has failed, are as long.
+const ownError = 256
+
+// overError returns the length of the longest error that a script replies with, as a whole or somewhere in it, if that is above the
+// limit on values: a script can put a value there.
+func overError(raw []byte, sl *slot) int64 {
+	if sl.limit == 0 || sl.spec.Flags&command.Script == 0 || bytes.IndexByte(raw, '-') < 0 && bytes.IndexByte(raw, '!') < 0 {
+		return 0
+	}
+	if n := longestError(raw); n > max(sl.limit, ownError) {
+		return n
+	}
+	return 0
+}
+
+func longestError(raw []byte) (longest int64) {
+	if isError(raw) {
+		return int64(len(errorText(raw)))
+	}
+	if _, ok := header(raw); ok {
+		for elem := range elems(raw) {
+			longest = max(longest, longestError(elem))
+		}
+	}
+	return longest
+}
+
 // editScriptSum turns the reply of SCRIPT LOAD back.
 func editScriptSum(s *Session, dst, raw []byte, _ *slot) ([]byte, error) {
 	if _, ok := resp.Bulk(raw); !ok {
@@ -398,7 +426,7 @@ func editScriptNames(s *Session, dst, raw []byte, sl *slot) ([]byte, error) {
 		return append(dst, raw...), nil
 	}
 	if isError(raw) {
-		return s.appendError(dst, s.scripts().toClient(raw)), nil
+		return s.appendError(dst, s.scripts().toClient(raw), sl.spec), nil
 	}
 	if _, ok := header(raw); ok {
 		return editElems(dst, raw, func(dst, elem []byte, _ int) ([]byte, error) { return editScriptNames(s, dst, elem, sl) })

@@ -57,13 +57,17 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 		dst = s.own.pump.appendPushes(dst, last)
 	}
 	if sl.mute && sl.many == 0 { // confirmations of SUBSCRIBE are pushes, which nobody mutes
+		if sl.checked {
+			raw, _ := s.pick(sl)
+			s.noteDenied(sl, raw)
+		}
 		return dst
 	}
 	if sl.many > 0 {
 		push := newPushEditor(s.policy.Prefix(), nil)
 		for _, r := range s.batch.Replies[sl.first : last+1] {
 			if isError(r.Raw) {
-				dst = s.appendError(dst, r.Raw)
+				dst = s.appendError(dst, r.Raw, sl.spec)
 			} else {
 				dst = push.show(dst, r.Raw)
 			}
@@ -71,7 +75,7 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 		return dst
 	}
 	raw, over := s.pick(sl)
-	if over > 0 {
+	if over = max(over, overError(raw, sl)); over > 0 {
 		return s.oversize(dst, sl, over)
 	}
 	if len(raw) >= largeReply && editors[sl.edit] == nil && !sl.exec && !isError(raw) && (s.own == nil || s.own.pump == nil) {
@@ -118,7 +122,10 @@ func (s *Session) show(dst, raw []byte, sl *slot) []byte {
 		if sl.spec != nil && sl.spec.Cats&command.Scripting != 0 {
 			raw = s.scripts().toClient(raw)
 		}
-		return s.appendError(dst, raw)
+		if sl.checked {
+			s.noteDenied(sl, raw)
+		}
+		return s.appendError(dst, raw, sl.spec)
 	}
 	edit := editors[sl.edit]
 	if sl.exec {
@@ -145,34 +152,63 @@ func (s *Session) oversize(dst []byte, sl *slot, got int64) []byte {
 	return r.AppendRESP(dst)
 }
 
-// appendError passes an error of the upstream without the namespace: stream commands quote the key they miss.
-func (s *Session) appendError(dst, raw []byte) []byte {
+// appendError passes an error of the upstream's to a command without the namespace: stream commands quote the key they miss.
+func (s *Session) appendError(dst, raw []byte, spec *command.Spec) []byte {
 	prefix := s.policy.Prefix()
 	if len(prefix) == 0 || !bytes.Contains(raw, prefix) {
 		return append(dst, raw...)
 	}
+	text := withoutPrefix(errorText(raw), prefix, spec)
+	dst = append(dst, raw[0])
 	if raw[0] == resp.BulkError { // carries its length
-		_, _, text, _ := resp.Split(raw)
-		text = withoutPrefix(text, prefix)
-		dst = append(dst, resp.BulkError)
 		dst = strconv.AppendInt(dst, int64(len(text)), 10)
 		dst = append(dst, "\r\n"...)
-		return append(append(dst, text...), "\r\n"...)
 	}
-	return append(dst, withoutPrefix(raw, prefix)...)
+	return append(append(dst, text...), "\r\n"...)
 }
 
-// withoutPrefix takes the namespace out of a text, once where it stands several times in a row: the client's own name may
-// begin like it. A namespace that ends like a word, such as "app", is taken out only after a
-// quote, where Redis puts names: elsewhere it may be a part of Redis's own words.
-func withoutPrefix(text, prefix []byte) []byte {
-	if last := prefix[len(prefix)-1] | 0x20; last < 'a' || last > 'z' {
-		return replaceRuns(text, prefix)
+// errorText is what an error says, its code first.
+func errorText(raw []byte) []byte {
+	if raw[0] == resp.BulkError {
+		_, _, text, _ := resp.Split(raw)
+		return text
 	}
-	for _, quote := range []string{"'", "\"", "`"} {
-		text = bytes.ReplaceAll(text, append([]byte(quote), prefix...), []byte(quote))
+	return bytes.TrimSuffix(raw[1:], []byte("\r\n"))
+}
+
+// withoutPrefix takes the namespace out of the text of an error in reply to a command. Redis quotes names, so it stands behind a
+// quote; anywhere else it may be a part of Redis's own words. Scripts quote nothing. What commands do that only the operator knows,
+// nobody can tell: there it is taken out everywhere too, unless it ends like a word.
+func withoutPrefix(text, prefix []byte, spec *command.Spec) []byte {
+	last := prefix[len(prefix)-1] | 0x20
+	word := last >= 'a' && last <= 'z'
+	if spec != nil && (spec.Flags&command.Script != 0 || spec.IsExtra() && !word) {
+		code := codeLen(text)
+		return append(text[:code:code], replaceRuns(text[code:], prefix)...)
 	}
-	return text
+	kept := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		c := text[i]
+		kept = append(kept, c)
+		i++
+		if (c == '\'' || c == '"' || c == '`') && bytes.HasPrefix(text[i:], prefix) { // once: the client's own name may begin like it
+			i += len(prefix)
+		}
+	}
+	return kept
+}
+
+// codeLen is the length of an error's code, which drivers parse: a first word in capitals, with the blank behind it.
+func codeLen(text []byte) int {
+	for i, c := range text {
+		if c == ' ' {
+			return i + 1
+		}
+		if c < 'A' || c > 'Z' {
+			break
+		}
+	}
+	return 0
 }
 
 // replaceRuns takes the first prefix out of every run of them.

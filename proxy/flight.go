@@ -204,6 +204,9 @@ func (s *Session) goOn(ctx context.Context, aside cmd) (more bool) {
 			_ = s.flush() // an error comes up again at the end
 		}
 	}
+	if s.broken != nil { // so does this
+		return false
+	}
 	return s.aside(ctx, aside)
 }
 

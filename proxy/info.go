@@ -16,6 +16,7 @@ import (
 var (
 	keyspaceSection = []byte("keyspace")
 	keyspaceHead    = []byte("# Keyspace\r\n")
+	keysizesHead    = []byte("# Keysizes\r\n")
 )
 
 // editInfo adds Sessiongate's own section to the upstream's INFO, when all sections or this one are asked for. Under a
@@ -31,11 +32,12 @@ func (s *Session) info(dst, raw, databases []byte) ([]byte, error) {
 		return dst, errShape
 	}
 	info := bytes.Clone(text)
+	all := bytes.Contains(info, []byte("# Server")) || len(info) == 0
 	if len(s.policy.Prefix()) > 0 {
 		info = withoutDatabases(info)
 		info = bytes.Replace(info, keyspaceHead, append(bytes.Clone(keyspaceHead), databases...), 1)
 	}
-	if bytes.Contains(info, []byte("# Server")) || len(info) == 0 {
+	if all {
 		if len(info) > 0 {
 			info = append(info, "\r\n"...)
 		}
@@ -44,15 +46,36 @@ func (s *Session) info(dst, raw, databases []byte) ([]byte, error) {
 	return s.appendText(dst, info), nil
 }
 
-// withoutDatabases leaves out the lines db0:keys=...
+// withoutDatabases leaves out the sections that tell what each database holds (db0_distrib_strings_sizes:...), and what the
+// keyspace section has below its head (db0:keys=...).
 func withoutDatabases(info []byte) []byte {
+	blank := []byte("\r\n\r\n")
 	var kept []byte
-	for line := range bytes.Lines(info) {
-		if !bytes.HasPrefix(line, []byte("db")) || !bytes.Contains(line, []byte(":keys=")) {
-			kept = append(kept, line...)
+	for section := range bytes.SplitAfterSeq(info, blank) {
+		shown := bytes.HasPrefix(section, keyspaceHead)
+		hidden := bytes.HasPrefix(section, keysizesHead)
+		start := len(kept)
+		for line := range bytes.Lines(section) {
+			if ofDatabase(line) {
+				hidden = true
+			} else {
+				kept = append(kept, line...)
+			}
+		}
+		if hidden && !shown {
+			kept = kept[:start]
 		}
 	}
+	if bytes.HasSuffix(kept, blank) && !bytes.HasSuffix(info, blank) { // the last section is gone
+		kept = kept[:len(kept)-2]
+	}
 	return kept
+}
+
+// ofDatabase reports whether a line of INFO is about one database: db and its number come first.
+func ofDatabase(line []byte) bool {
+	number, ok := bytes.CutPrefix(line, []byte("db"))
+	return ok && len(number) > 0 && number[0] >= '0' && number[0] <= '9'
 }
 
 func (s *Session) appendInfo(dst []byte) []byte {

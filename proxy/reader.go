@@ -135,6 +135,16 @@ func (r *reader) await() error {
 	return r.more()
 }
 
+// glance looks, without waiting, whether the connection has ended, and returns how. What has arrived is kept behind the commands
+// handed out, which stay valid. It finds nothing over TLS, nor behind more than is kept.
+func (r *reader) glance() error {
+	if r.lost == nil && r.raw != nil && r.buffered() < aheadBytes {
+		r.got = 0
+		_ = r.raw.Read(r.look) // fails only when somebody has interrupted reads
+	}
+	return r.lost
+}
+
 // buffered returns how many bytes have arrived that were not handed out.
 func (r *reader) buffered() int { return r.end - r.start }
 

@@ -19,6 +19,7 @@ type slot struct {
 	rule    string // the size rule that set a limit for the reply
 	limit   int64
 	keys    [][]byte // of a command whose values have limits of their own
+	checked bool     // a check of ours within Redis may refuse it
 	mute    bool     // CLIENT REPLY: the client doesn't want it
 	many    int      // replies that all go to the client: the confirmations of SUBSCRIBE
 	exec    bool     // EXEC's: its array holds the replies of queue[start:end]
@@ -71,6 +72,7 @@ func (s *Session) send(c cmd) {
 	if p.Each {
 		sl.keys = s.keyNames()
 	}
+	sl.checked = p.Guard.Kind != policy.NoGuard || c.spec.Flags&command.Script != 0 && s.policy.ConfinesScripts()
 	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard {
 		s.appendRaw(c)
 	} else {

@@ -54,6 +54,7 @@ type Session struct {
 	asked   int           // how many are
 	broken  error         // a reply could not be written
 	quit    bool          // leave after the next flush
+	ended   time.Time     // when a long command found that the client will send nothing more; zero: it has not
 
 	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
 	active  atomic.Int64          // shared: when the last batch was read, Unix seconds

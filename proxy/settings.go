@@ -64,17 +64,27 @@ func (s *Session) configSet(ctx context.Context, c cmd) {
 		text, _ := resp.Bulk(elem) // the last one is the value
 		have = string(text)
 	}
-	merged := have
-	for _, flag := range string(c.args[3]) {
-		if !strings.ContainsRune(merged, flag) {
-			merged += string(flag)
-		}
-	}
-	if merged != have {
+	if merged := merge(have, c.args[3]); merged != have {
 		if _, err := s.ask(ctx, []string{"CONFIG", "SET", notifications, merged}); err != nil {
 			s.fail(err)
 			return
 		}
 	}
 	s.reply(redcon.AppendOK(nil))
+}
+
+// merge returns the flags that are set with those that are to be added, each once. What is no flag stays for the upstream to say so.
+func merge(have string, more []byte) string {
+	var known [256]bool
+	for i := range len(have) {
+		known[have[i]] = true
+	}
+	merged := []byte(have)
+	for _, flag := range more {
+		if !known[flag] {
+			known[flag] = true
+			merged = append(merged, flag)
+		}
+	}
+	return string(merged)
 }

@@ -90,9 +90,13 @@ func (s *Session) watch(ctx context.Context, c cmd) {
 		s.quit = true // what follows must not run as if the keys were watched
 		return
 	}
+	before := own.watching
 	own.watching = true
 	s.onOwn = true
 	s.alone(ctx, c)
+	if s.own == own && s.slots[0].text { // refused here
+		own.watching = before
+	}
 }
 
 // whole looks ahead: whether the rest of the transaction has arrived, in commands that any connection can queue.
@@ -101,7 +105,7 @@ func (s *Session) whole() bool {
 	s.in.peek(func(args [][]byte) bool {
 		spec := command.Lookup(args)
 		switch {
-		case spec == nil || s.composes(spec) != nil:
+		case spec == nil || s.composes(spec) != nil && !wholeInTx[spec.ID]:
 			return false
 		case spec.Flags&command.Script != 0: // may take its time, and another role for a while
 			return false
@@ -183,7 +187,10 @@ func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
 		if skip = q.extra; next < len(queue) {
 			skip += queue[next].before
 		}
-		if longest := longestString(elem); q.slot.limit > 0 && longest > q.slot.limit {
+		longest := longestString(elem)
+		if over := overError(elem, &q.slot); over > 0 {
+			dst = s.oversize(dst, &q.slot, over)
+		} else if q.slot.limit > 0 && longest > q.slot.limit {
 			dst = s.oversize(dst, &q.slot, longest)
 		} else {
 			dst = s.show(dst, elem, &q.slot)

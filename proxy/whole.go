@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tidwall/redcon"
 
@@ -16,6 +18,9 @@ import (
 // composed are commands whose answer takes several commands upstream under a namespace, so that it is true for the tenant's
 // part of what they look at. They walk the keyspace by SCAN in steps, so that other clients are served in between.
 var composed []handler
+
+// wholeInTx are those that a transaction queues as the one command that they are: nothing can come between there anyway.
+var wholeInTx = rows("KEYS")
 
 func init() { // not above, since commandCount looks at it
 	composed = handlers(map[string]handler{
@@ -37,6 +42,7 @@ func init() { // not above, since commandCount looks at it
 		"DBSIZE":                  (*Session).dbSize,
 		"FLUSHALL":                (*Session).flushAll,
 		"FLUSHDB":                 (*Session).flushDB,
+		"KEYS":                    (*Session).keys,
 		"PUBSUB NUMPAT":           (*Session).numPat,
 		"RANDOMKEY":               (*Session).randomKey,
 		"SLOWLOG GET":             (*Session).slowLogGet,
@@ -49,6 +55,9 @@ const (
 	scanStep = "1000"
 	// randomTries is how many random keys are drawn at once, in the hope that one is the tenant's.
 	randomTries = 32
+	// farewell is how long a walk goes on for a client that will send nothing more: it may still wait for the answer, as in
+	// printf 'DBSIZE\r\n' | nc, or be gone.
+	farewell = time.Second
 )
 
 // ask sends one batch of commands of our own and returns the raw replies, valid until the next.
@@ -88,9 +97,30 @@ func (s *Session) askOn(ctx context.Context, cmds ...[]string) ([][]byte, error)
 	return s.ask(ctx, cmds...)
 }
 
+// gone reports, between the steps of a long command, that nobody waits for its answer any more.
+func (s *Session) gone(ctx context.Context) bool {
+	if s.broken != nil || s.killed.Load() || ctx.Err() != nil {
+		return true
+	}
+	switch err := s.in.glance(); {
+	case err == nil:
+		return false
+	case !errors.Is(err, io.EOF):
+		return true
+	case s.ended.IsZero():
+		s.ended = time.Now()
+	}
+	return time.Since(s.ended) > farewell
+}
+
 // scan walks the tenant's part of the selected database, a page of upstream names at a time. The names are copies.
 func (s *Session) scan(ctx context.Context, page func(keys []string) error) error {
-	pattern := string(appendEscaped(nil, s.policy.Prefix())) + "*"
+	return s.scanFor(ctx, []byte("*"), page)
+}
+
+// scanFor is scan for the names that match a pattern of the client's.
+func (s *Session) scanFor(ctx context.Context, bare []byte, page func(keys []string) error) error {
+	pattern := string(append(appendEscaped(nil, s.policy.Prefix()), bare...))
 	for cursor := "0"; ; {
 		raws, err := s.ask(ctx, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", scanStep})
 		if err != nil {
@@ -112,7 +142,7 @@ func (s *Session) scan(ctx context.Context, page func(keys []string) error) erro
 		if err := page(keys); err != nil || cursor == "0" || i != 2 {
 			return err
 		}
-		if s.killed.Load() {
+		if s.gone(ctx) {
 			return errLeft
 		}
 	}
@@ -120,6 +150,10 @@ func (s *Session) scan(ctx context.Context, page func(keys []string) error) erro
 
 // fail answers a composed command that could not be finished, in the upstream's words if it has said why.
 func (s *Session) fail(err error) {
+	if errors.Is(err, errLeft) {
+		s.quit = true
+		return
+	}
 	text := err.Error()
 	if word, _, _ := strings.Cut(text, " "); word != strings.ToUpper(word) {
 		text = "ERR upstream unavailable: " + cause(err)
@@ -136,6 +170,28 @@ func (s *Session) dbSize(ctx context.Context, _ cmd) {
 		return
 	}
 	s.reply(redcon.AppendInt(nil, int64(n)))
+}
+
+// keys lists the tenant's keys that match: KEYS pattern. One KEYS upstream would keep everybody waiting. SCAN may show a key
+// twice, KEYS doesn't.
+func (s *Session) keys(ctx context.Context, c cmd) {
+	own := len(s.policy.Prefix())
+	seen := map[string]struct{}{}
+	var names []byte
+	err := s.scanFor(ctx, c.args[1], func(keys []string) error {
+		for _, key := range keys {
+			if _, twice := seen[key]; !twice {
+				seen[key] = struct{}{}
+				names = redcon.AppendBulkString(names, key[own:])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.reply(append(resp.AppendArrayHeader(nil, len(seen)), names...))
 }
 
 // flushDB removes the tenant's keys of the selected database, in steps; FLUSHDB [ASYNC|SYNC].

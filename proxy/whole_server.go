@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/redcon"
 
@@ -58,8 +59,11 @@ func (s *Session) slowLogLen(ctx context.Context, _ cmd) {
 	s.reply(redcon.AppendInt(nil, int64(len(entries))))
 }
 
+// inScript is the address in entries about commands that a script has called.
+const inScript = "?:0"
+
 // slowLog returns the entries about commands all of whose names are in the namespace, with bare names. Who has sent them isn't
-// told: upstream that is a proxy, or none of the tenant's clients.
+// told: upstream that is a proxy, or none of the tenant's clients. What scripts have called is left out, since checks of ours do so too.
 func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 	raws, err := s.ask(ctx, []string{"SLOWLOG", "GET", "-1"})
 	if err != nil {
@@ -69,9 +73,11 @@ func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 		mine := true
 		entry, err := editElems(nil, raw, func(dst, elem []byte, i int) ([]byte, error) {
 			switch {
-			case i < 3:
+			case i < 3 || !mine:
 				return append(dst, elem...), nil
 			case i > 3:
+				text, _ := resp.Bulk(elem)
+				mine = i != 4 || string(text) != inScript
 				return redcon.AppendBulkString(dst, ""), nil
 			}
 			var args [][]byte
@@ -79,7 +85,9 @@ func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 				text, _ := resp.Bulk(arg)
 				args = append(args, text)
 			}
-			if mine = s.bare(args); !mine {
+			clipped := len(args) == slowArgs && bytes.HasPrefix(args[len(args)-1], []byte("... ("))
+			if args = unguarded(args); !s.bare(args, clipped) {
+				mine = false
 				return dst, nil
 			}
 			dst = redcon.AppendArray(dst, len(args))
@@ -98,19 +106,38 @@ func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 	return entries, nil
 }
 
+// unguarded returns the command that a guard of ours was put around, from the slow log's form of that.
+func unguarded(args [][]byte) [][]byte {
+	const keys = 3 // EVAL guard number key ... and three words of the guard's
+	if len(args) <= keys || !isGuard(args[1]) {
+		return args
+	}
+	if n, ok := resp.ParseInt(args[2]); ok && n >= 0 && n < slowArgs && keys+int(n)+3 < len(args) {
+		return args[keys+int(n)+3:]
+	}
+	return args
+}
+
+// isGuard reports whether a text of the slow log, which is clipped, is that of a guard.
+func isGuard(text []byte) bool {
+	text, _, clipped := bytes.Cut(text, []byte("... ("))
+	return clipped && slices.ContainsFunc(guards[:], func(guard string) bool { return guard != "" && strings.HasPrefix(guard, string(text)) })
+}
+
 // bare takes the prefix from the names of a command as the slow log has it. It reports whether there are any, and all of them
-// are in the namespace.
-func (s *Session) bare(args [][]byte) bool {
+// are in the namespace. clipped says that the last argument only tells how many more there were. A script is none of the client's
+// words as it stands there, and shows ours.
+func (s *Session) bare(args [][]byte, clipped bool) bool {
 	spec := command.Lookup(args)
-	if spec == nil || spec.Names == nil {
+	if spec == nil || spec.Names == nil || forms[spec.ID] != noScript {
 		return false
 	}
 	known := len(args)
-	if known == slowArgs && bytes.HasPrefix(args[known-1], []byte("... (")) {
+	if clipped {
 		known--
 	}
 	names, ok := spec.Names(args, nil)
-	if !ok || len(names) == 0 {
+	if !ok || !slices.ContainsFunc(names, func(name command.Ref) bool { return name.Arg < known }) {
 		return false
 	}
 	for _, name := range names {
