@@ -16,7 +16,8 @@ import (
 
 // pump reads a client's own upstream connection while the upstream may speak unasked: Pub/Sub messages, MONITOR lines,
 // invalidations. Such pushes go to the client at once. Replies go to the batch that waits for them, and pushes
-// that come between them keep their place: a reply must not overtake the invalidation of what it holds.
+// that come between them keep their place: a reply must not overtake the invalidation of what it holds. In RESP3 some come inside
+// a reply: what a command in a transaction tells its own client, Redis writes into the middle of EXEC's array.
 type pump struct {
 	conn   *upstream.Conn
 	client net.Conn

@@ -182,7 +182,7 @@ func Lift(raw []byte, push func(raw []byte)) []byte {
 	for at < len(raw) && raw[at] == Attribute {
 		at += attribute(raw[at:])
 	}
-	if !bytes.Contains(raw[at:], []byte("\n>")) { // nearly always; else it may be in a payload
+	if at == len(raw) || shapes[raw[at]] < single || !bytes.Contains(raw[at:], []byte("\n>")) { // that may be in a payload
 		return raw
 	}
 	kept, from := 0, 0
