@@ -5,6 +5,25 @@ import (
 	"testing"
 )
 
+// A subscriber that takes its messages too slowly is closed, not left behind a part of one.
+func TestSlow_Subscriber(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"limits: {write: 1s}\n")
+	c, w := dial(t, g.addr), dial(t, g.addr)
+	c.line("SUBSCRIBE ch")
+	message := strings.Repeat("x", 100_000)
+	for range 200 {
+		w.do("PUBLISH", "ch", message)
+	}
+	eventually(t, "it is gone", func() bool { return w.do("PUBLISH", "ch", "later") == zero })
+	c.readAll() // ends
+	if log := g.out.String(); !strings.Contains(log, "client closed: it does not take what it is sent") {
+		t.Errorf("the log doesn't say why")
+	}
+	w.want(pong, "PING")
+}
+
 // A client that never reads its replies stalls only itself.
 func TestSlow_NeverReads(t *testing.T) {
 	t.Parallel()

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"time"
+
+	"sessiongate/upstream"
 )
 
 // block runs a command that waits for other clients, on a connection of the client's own. Meanwhile the client's socket is
@@ -20,11 +23,13 @@ func (s *Session) block(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
-	s.begin()
 	if c.spec.Names == nil { // WAIT means the last write of its own connection: any command moves that mark up to now
-		s.batch.Req = append(s.batch.Req, "*1\r\n$4\r\nPING\r\n"...)
-		s.batch.Count++
+		if _, err := s.ask(ctx, next); err != nil {
+			s.unavailable(err)
+			return
+		}
 	}
+	s.begin()
 	s.place(c)
 	switch {
 	case s.slots[0].text:
@@ -38,7 +43,13 @@ func (s *Session) block(ctx context.Context, c cmd) {
 
 // wait sends the batch and waits for its replies, for ever if need be. If they don't come, the client has been told.
 func (s *Session) wait(ctx context.Context, own *own) bool {
-	err := own.pump.send(ctx, &s.batch, false, true)
+	err := s.flush() // and what the upstream has said
+	if err != nil {
+		s.quit = true
+		return false
+	}
+	s.batch.Max = s.srv.cfg.Output
+	err = own.pump.send(ctx, &s.batch, false, true)
 	if err == nil {
 		err = s.await(ctx, own)
 	}
@@ -51,6 +62,9 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 	case errors.Is(err, errLeft):
 		s.quit = true
 		s.disown(false)
+	case errors.Is(err, upstream.ErrFlood):
+		s.disown(false)
+		s.failed(err)
 	default:
 		s.quit = s.quit || !own.idle() // what it held there is lost with it
 		s.disown(false)
@@ -63,7 +77,7 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 // step, in a MULTI, where nothing waits. So it is tried, and while there is nothing to move, waited until there is: by moving
 // the source's next element to where it is already.
 func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
-	seconds, err := strconv.ParseFloat(string(c.args[len(c.args)-1]), 64)
+	seconds, err := parseTimeout(string(c.args[len(c.args)-1]))
 	until := time.Now().Add(time.Duration(min(seconds, 1e9) * float64(time.Second))) // some 30 years are as good as more
 	for {
 		s.link = s.srv.pool.Link(s.proto, s.db) // its EXEC must not end a watch of the client's
@@ -101,9 +115,20 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 	}
 }
 
+// parseTimeout reads a timeout as C does: in Go a hexadecimal number has to have an exponent.
+func parseTimeout(text string) (seconds float64, err error) {
+	if strings.ContainsAny(text, "xX") && !strings.ContainsAny(text, "pP") {
+		text += "p0"
+	}
+	return strconv.ParseFloat(text, 64)
+}
+
 // await returns when the batch is done (nil), or when the client has left. What the client sends meanwhile is kept.
 func (s *Session) await(ctx context.Context, own *own) error {
 	for {
+		if s.srv.draining.Load() {
+			s.letGo(ctx, own)
+		}
 		err := s.in.await()
 		select {
 		case <-own.pump.done:
@@ -116,6 +141,7 @@ func (s *Session) await(ctx context.Context, own *own) error {
 		switch {
 		case err == nil:
 		case errors.Is(err, errFull): // more can't be kept, and without reading its end would go unnoticed
+			s.closed("it sends more than a request may hold while it waits")
 			return errLeft
 		case !errors.As(err, &late) || !late.Timeout():
 			return errLeft
@@ -133,6 +159,17 @@ func (s *Session) await(ctx context.Context, own *own) error {
 	}
 }
 
+// unblockTries is how long a command that is to wait no longer has before it is told again: it may just be on its way.
+const unblockTries = 10 * time.Millisecond
+
+// letGo ends the wait as if the command's time were over. Only the upstream can do that without losing an element: it has taken
+// one, and then the reply holds it, or it takes none.
+func (s *Session) letGo(ctx context.Context, own *own) {
+	b := upstream.Batch{Req: appendCommand(nil, []string{"CLIENT", "UNBLOCK", strconv.FormatInt(own.conn.ID, 10), "TIMEOUT"}), Count: 1}
+	_ = s.srv.pool.Link(2, s.srv.pool.DB()).Do(ctx, &b)
+	_ = s.conn.SetReadDeadline(time.Now().Add(unblockTries))
+}
+
 // subscribe changes what the client is subscribed to. Every channel is confirmed, so the number of replies is known.
 func (s *Session) subscribe(ctx context.Context, c cmd) {
 	own, err := s.pumped(ctx)
@@ -140,15 +177,15 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
-	own.pump.expect(true, own.pump.lines)
 	s.begin()
 	s.place(c)
 	if s.slots[0].text {
 		s.edit()
 		return
 	}
-	s.slots[0].many = own.topics.change(c)
-	s.batch.Count = s.slots[0].many
+	own.pump.expect(true, own.pump.lines)
+	s.slots[0].many = own.topics.confirmations(c)
+	s.batch.Count, s.batch.Max = s.slots[0].many, s.srv.cfg.Output
 	err = own.pump.send(ctx, &s.batch, true, false)
 	if err == nil {
 		select {
@@ -165,6 +202,9 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
+	if !isError(s.batch.Replies[0].Raw) {
+		own.topics.change(c, &s.tenant.globs)
+	}
 	own.pump.expect(!own.topics.none(), own.pump.lines)
 	s.describe()
 	s.edit()
@@ -178,7 +218,8 @@ var (
 
 // topics are the channels and patterns a client is subscribed to, by the verb that subscribes.
 type topics struct {
-	sets map[string]map[string]struct{}
+	sets  map[string]map[string]struct{}
+	globs *globs // where its patterns are counted
 }
 
 func (t *topics) none() bool {
@@ -190,34 +231,60 @@ func (t *topics) none() bool {
 	return true
 }
 
-// change takes note of a subscription command and returns how many confirmations answer it.
-func (t *topics) change(c cmd) int {
+// confirmations returns how many of them answer a subscription command, if it is no error.
+func (t *topics) confirmations(c cmd) int {
+	if verb := subscriptions[c.spec.Name]; verb.off && len(c.args) == 1 {
+		return max(1, len(t.sets[verb.set]))
+	}
+	return max(1, len(c.args)-1)
+}
+
+// change takes note of a subscription command that the upstream has carried out.
+func (t *topics) change(c cmd, g *globs) {
 	verb := subscriptions[c.spec.Name]
 	if t.sets == nil {
-		t.sets = map[string]map[string]struct{}{}
+		t.sets, t.globs = map[string]map[string]struct{}{}, g
 	}
-	set := t.sets[verb.set]
-	if set == nil {
-		set = map[string]struct{}{}
-		t.sets[verb.set] = set
-	}
-	names := c.args[1:]
-	if verb.off && len(names) == 0 {
-		n := max(1, len(set))
-		clear(set)
-		return n
-	}
-	for _, name := range names {
-		if verb.off {
-			delete(set, string(name))
-		} else {
-			set[string(name)] = struct{}{}
+	if verb.off && len(c.args) == 1 {
+		for name := range t.sets[verb.set] {
+			t.drop(verb.set, name)
 		}
 	}
-	return max(1, len(names))
+	for _, name := range c.args[1:] {
+		if verb.off {
+			t.drop(verb.set, string(name))
+		} else {
+			t.add(verb.set, string(name))
+		}
+	}
+}
+
+func (t *topics) add(set, name string) {
+	if t.sets[set] == nil {
+		t.sets[set] = map[string]struct{}{}
+	}
+	if _, have := t.sets[set][name]; !have && set == patternSet {
+		t.globs.add(name, 1)
+	}
+	t.sets[set][name] = struct{}{}
+}
+
+func (t *topics) drop(set, name string) {
+	if _, have := t.sets[set][name]; have && set == patternSet {
+		t.globs.add(name, -1)
+	}
+	delete(t.sets[set], name)
+}
+
+// end drops all of them.
+func (t *topics) end() {
+	for name := range t.sets[patternSet] {
+		t.globs.add(name, -1)
+	}
+	t.sets = nil
 }
 
 // count returns the numbers of channels and of patterns, as CLIENT LIST shows them.
 func (t *topics) count() (channels, patterns int) {
-	return len(t.sets["channels"]), len(t.sets["patterns"])
+	return len(t.sets["channels"]), len(t.sets[patternSet])
 }

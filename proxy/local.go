@@ -72,9 +72,12 @@ var monitors = rows("MONITOR")
 // subscriptions are the verbs of Pub/Sub: which of a client's sets they change, and whether they take from it.
 var subscriptions = map[string]subscriptionVerb{
 	"SUBSCRIBE": {set: "channels"}, "UNSUBSCRIBE": {set: "channels", off: true},
-	"PSUBSCRIBE": {set: "patterns"}, "PUNSUBSCRIBE": {set: "patterns", off: true},
+	"PSUBSCRIBE": {set: patternSet}, "PUNSUBSCRIBE": {set: patternSet, off: true},
 	"SSUBSCRIBE": {set: "shards"}, "SUNSUBSCRIBE": {set: "shards", off: true},
 }
+
+// patternSet is the set of what a client subscribes to by pattern.
+const patternSet = "patterns"
 
 type subscriptionVerb struct {
 	set string

@@ -114,7 +114,14 @@ func (s *Session) owned(ctx context.Context) (*own, error) {
 func (s *Session) pumped(ctx context.Context) (*own, error) {
 	o, err := s.owned(ctx)
 	if err == nil && o.pump == nil {
-		o.pump = startPump(o.conn, s.conn, &s.writing, s.proto, newPushEditor(s.tenant.Policy().Prefix(), &o.redirect).show)
+		tenant := s.tenant
+		o.pump = &pump{
+			conn: o.conn, client: s.conn, writing: &s.writing, proto: s.proto, output: s.srv.cfg.Output,
+			show:   newPushEditor(tenant.Policy().Prefix(), &o.redirect).show,
+			lifts:  func() bool { return !tenant.Policy().Transparent() },
+			report: s.closed,
+		}
+		o.pump.start()
 		s.describe()
 	}
 	return o, err
@@ -128,6 +135,7 @@ func (s *Session) disown(clean bool) {
 	}
 	s.own = nil
 	s.link = nil
+	defer o.topics.end()
 	clean = clean && !o.stained && !s.tx.open && o.idle()
 	s.tx.open = false
 	if o.pump != nil {

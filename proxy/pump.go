@@ -3,7 +3,9 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,12 +16,16 @@ import (
 
 // pump reads a client's own upstream connection while the upstream may speak unasked: Pub/Sub messages, MONITOR lines,
 // invalidations. Such pushes go to the client at once. Replies go to the batch that waits for them, and pushes
-// that come between them keep their place: a reply must not overtake the invalidation of what it holds.
+// that come between them keep their place: a reply must not overtake the invalidation of what it holds. In RESP3 some come inside
+// a reply: what a command in a transaction tells its own client, Redis writes into the middle of EXEC's array.
 type pump struct {
 	conn   *upstream.Conn
 	client net.Conn
 	proto  int
 	show   func(dst, raw []byte) []byte // what the client sees of a push
+	lifts  func() bool                  // replies are edited: pushes inside them are taken out, else they stay where they are
+	report func(why string)             // called when the pump ends the client
+	output int64                        // bytes of pushes kept for the client at most
 	done   chan struct{}                // capacity 1: the batch has its replies, or never will
 	ended  chan struct{}                // closed when the pump's goroutine is gone
 
@@ -35,6 +41,7 @@ type pump struct {
 	frames  []byte
 	replies []span
 	pushes  []span
+	kept    int64 // bytes of pushes in frames
 	err     error
 	stopped bool
 	out     []byte
@@ -50,11 +57,10 @@ type span struct {
 	over       int64
 }
 
-func startPump(conn *upstream.Conn, client net.Conn, writing *atomic.Int64, proto int, show func(dst, raw []byte) []byte) *pump {
-	p := &pump{conn: conn, client: client, writing: writing, proto: proto, show: show, done: make(chan struct{}, 1), ended: make(chan struct{})}
-	_ = conn.SetReadDeadline(time.Time{})
+func (p *pump) start() {
+	p.done, p.ended = make(chan struct{}, 1), make(chan struct{})
+	_ = p.conn.SetReadDeadline(time.Time{})
 	go p.run()
-	return p
 }
 
 // run is the pump's goroutine. It ends when the connection does, or when stop interrupts it.
@@ -71,30 +77,73 @@ func (p *pump) run() {
 			p.mu.Unlock()
 			return
 		}
-		p.take(buf, over)
+		err = p.take(buf, over)
+		if err != nil {
+			p.fail(err)
+			_ = p.client.Close() // as Redis does with a client that can't be told any more
+		}
 		p.mu.Unlock()
+		if err != nil {
+			return
+		}
 		if cap(buf) > keepBuffer {
 			buf = nil
 		}
 	}
 }
 
-// take puts one value where it belongs.
-func (p *pump) take(raw []byte, over int64) {
+// errBehind is why the client is closed that more pushes wait for than is kept.
+var errBehind = errors.New("pushes above the output limit")
+
+// take puts one value where it belongs. An error ends the client.
+func (p *pump) take(raw []byte, over int64) error {
 	if over == 0 && p.isPush(raw) {
 		// A client that waits for a blocking command has been told all that it was owed: it need not wait for this too.
 		if !p.busy || p.wake && len(p.replies)+len(p.pushes) == 0 {
 			p.out = p.show(p.out[:0], raw)
-			p.writing.Store(time.Now().Unix())
-			_, _ = p.client.Write(p.out) // if the client is gone, its session notices
-			p.writing.Store(0)
-			return
+			return p.tell(p.out)
 		}
-		start := len(p.frames)
-		p.frames = p.show(p.frames, raw)
-		p.pushes = append(p.pushes, span{start: start, end: len(p.frames), before: len(p.replies)})
-		return
+		return p.keep(raw)
 	}
+	if over == 0 && p.lifts != nil && p.lifts() {
+		var err error
+		raw = resp.Lift(raw, func(push []byte) { err = errors.Join(err, p.keep(push)) })
+		if err != nil {
+			return err
+		}
+	}
+	p.reply(raw, over)
+	return nil
+}
+
+// tell writes a push to the client.
+func (p *pump) tell(push []byte) error {
+	if len(push) == 0 {
+		return nil
+	}
+	p.writing.Store(time.Now().Unix())
+	_, err := p.client.Write(push)
+	p.writing.Store(0)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.report("it does not take what it is sent")
+	}
+	return err
+}
+
+// keep has a push keep its place among the replies.
+func (p *pump) keep(raw []byte) error {
+	start := len(p.frames)
+	p.frames = p.show(p.frames, raw)
+	p.pushes = append(p.pushes, span{start: start, end: len(p.frames), before: len(p.replies)})
+	if p.kept += int64(len(p.frames) - start); p.output > 0 && p.kept > p.output {
+		p.report("what it is sent unasked is above the output limit")
+		return errBehind
+	}
+	return nil
+}
+
+// reply puts one reply to the batch.
+func (p *pump) reply(raw []byte, over int64) {
 	if i := len(p.replies); i < len(p.limits) && p.limits[i] > 0 {
 		if longest := longestString(raw); longest > p.limits[i] {
 			raw, over = nil, longest
@@ -106,7 +155,10 @@ func (p *pump) take(raw []byte, over int64) {
 	start := len(p.frames)
 	p.frames = append(p.frames, raw...)
 	p.replies = append(p.replies, span{start: start, end: len(p.frames), over: over})
-	if p.want--; p.want <= 0 || p.either && len(raw) > 0 && raw[0] == '-' {
+	if p.want--; p.either && len(raw) > 0 && raw[0] == '-' {
+		p.want = 0
+	}
+	if p.want <= 0 {
 		p.finish()
 	}
 }
@@ -153,8 +205,10 @@ func (p *pump) send(ctx context.Context, b *upstream.Batch, either, wake bool) e
 		kept += copy(p.frames[kept:], p.frames[each.start:each.end])
 	}
 	p.frames, p.replies, p.pushes, p.limits = p.frames[:kept], p.replies[:0], p.pushes[:0], b.Limits
-	if kept > 0 {
+	if p.kept = int64(kept); kept > 0 {
 		p.pushes = append(p.pushes, span{end: kept})
+	} else if cap(p.frames) > keepBuffer {
+		p.frames = nil
 	}
 	err := p.err
 	p.mu.Unlock()
@@ -168,7 +222,7 @@ func (p *pump) send(ctx context.Context, b *upstream.Batch, either, wake bool) e
 func (p *pump) receive(b *upstream.Batch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil {
+	if p.err != nil && p.want > 0 { // what has come has come, whatever became of the connection since
 		return p.err
 	}
 	p.wake = false
@@ -231,7 +285,12 @@ func (p *pump) appendPushes(dst []byte, i int) []byte {
 func (p *pump) writeReplies(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n, err := p.client.Write(b)
+	p.writing.Store(time.Now().Unix()) // only now: until then a push may have been on its way
+	defer p.writing.Store(0)
+	n, err := 0, error(nil)
+	if len(b) > 0 {
+		n, err = p.client.Write(b)
+	}
 	for _, each := range p.pushes {
 		if err == nil {
 			_, err = p.client.Write(p.frames[each.start:each.end])

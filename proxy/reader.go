@@ -14,10 +14,10 @@ const (
 	firstBlock = 16 << 10  // bytes of the buffer that a first read goes into
 	longRead   = 8 << 10   // a read of so many bytes looks like a part of a long pipeline
 	drainBytes = 256 << 10 // read at once at most, so that a deep pipeline travels in few large batches
-	aheadBytes = 1 << 20   // kept of a client that sends more while it waits for a reply
 )
 
-// errFull tells that a client which waits for a reply has sent more than is kept for it.
+// errFull tells that a client which waits for a reply has sent more than is kept for it: as much as one request may hold, which
+// is Redis's limit too. To stop reading would be no way out, since then its end would go unnoticed.
 var errFull = errors.New("too much sent ahead")
 
 // reader turns a client's bytes into whole commands. It is the session's alone.
@@ -129,16 +129,19 @@ func (r *reader) poll() bool {
 // await blocks until further bytes arrive behind the commands handed out, which stay valid: it watches over a client that
 // waits for a reply. Its errors are those of fill, and errFull.
 func (r *reader) await() error {
-	if r.buffered() >= aheadBytes {
+	if int64(r.buffered()) >= r.check.limits.Request {
 		return errFull
 	}
 	return r.more()
 }
 
+// glanceBytes is how much a glance keeps ahead, in bytes: somebody who sends more is there.
+const glanceBytes = 1 << 20
+
 // glance looks, without waiting, whether the connection has ended, and returns how. What has arrived is kept behind the commands
 // handed out, which stay valid. It finds nothing over TLS, nor behind more than is kept.
 func (r *reader) glance() error {
-	if r.lost == nil && r.raw != nil && r.buffered() < aheadBytes {
+	if r.lost == nil && r.raw != nil && r.buffered() < glanceBytes {
 		r.got = 0
 		_ = r.raw.Read(r.look) // fails only when somebody has interrupted reads
 	}

@@ -298,7 +298,9 @@ func TestReader_Peek(t *testing.T) {
 // While a client waits for a reply its command stays valid, and what it sends is kept, up to a limit.
 func TestReader_Await(t *testing.T) {
 	client, server := dialTCP(t)
-	r := newReader(server, testLimits)
+	limits := testLimits
+	limits.Request = 1 << 20
+	r := newReader(server, limits)
 	r.authed(true)
 	send(t, client, wire("BLPOP", "list", "0"))
 	if err := r.fill(); err != nil {
@@ -315,7 +317,7 @@ func TestReader_Await(t *testing.T) {
 	for err == nil {
 		err = r.await()
 	}
-	if !errors.Is(err, errFull) || r.buffered() > 4*aheadBytes {
+	if !errors.Is(err, errFull) || r.buffered() > 4<<20 {
 		t.Errorf("got %v with %d bytes", err, r.buffered())
 	}
 	if got := string(bytes.Join(args, []byte(" "))); got != "BLPOP list 0" {

@@ -70,6 +70,7 @@ type Server struct {
 	clock    atomic.Int64 // Unix seconds, to the second: cheaper than asking each time
 	draining atomic.Bool
 
+	settings sync.Mutex // held while a session changes a setting of the upstream
 	mu       sync.Mutex // guards sessions, nothing else
 	sessions map[int64]*Session
 	wg       sync.WaitGroup // one for each session and each accept loop

@@ -80,6 +80,7 @@ func (s *Session) login(t *Tenant) {
 		s.disown(false) // what it has upstream belongs to the tenant it leaves
 	}
 	s.tenant = t
+	s.wanted.Store(false) // who redirects to it asks again, if it still may
 	s.in.authed(t != nil)
 	s.describe()
 }
@@ -121,7 +122,7 @@ func (s *Session) serve(ctx context.Context) error {
 // fill blocks until a whole command has arrived.
 func (s *Session) fill() error {
 	for {
-		if s.killed.Load() { // its wake-up may have been taken for that of a reply
+		if s.killed.Load() || s.srv.draining.Load() { // its wake-up may have been taken for that of a reply
 			return io.EOF
 		}
 		s.expose()
@@ -208,10 +209,8 @@ func (s *Session) flush() error {
 	if len(s.out) == 0 && (s.own == nil || s.own.pump == nil) {
 		return nil
 	}
-	s.writing.Store(s.srv.clock.Load())
 	_, err := s.write(s.out)
 	s.broken = err
-	s.writing.Store(0)
 	s.out = s.out[:0]
 	if cap(s.out) > keepBuffer {
 		s.out = nil
@@ -224,5 +223,7 @@ func (s *Session) write(b []byte) (int, error) {
 	if s.own != nil && s.own.pump != nil {
 		return s.own.pump.writeReplies(b)
 	}
+	s.writing.Store(s.srv.clock.Load())
+	defer s.writing.Store(0)
 	return s.conn.Write(b)
 }

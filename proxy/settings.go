@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -54,24 +55,46 @@ func (s *Session) configSet(ctx context.Context, c cmd) {
 		s.say("NOPERM the 'config|set' command sets nothing but " + notifications + " here")
 		return
 	}
-	raws, err := s.ask(ctx, []string{"CONFIG", "GET", notifications})
-	if err != nil {
+	if err := s.notify(ctx, c.args[3]); err != nil {
 		s.fail(err)
 		return
 	}
-	have := ""
-	for elem := range elems(raws[0]) {
-		text, _ := resp.Bulk(elem) // the last one is the value
-		have = string(text)
-	}
-	if merged := merge(have, c.args[3]); merged != have {
-		if _, err := s.ask(ctx, []string{"CONFIG", "SET", notifications, merged}); err != nil {
-			s.fail(err)
-			return
-		}
-	}
 	s.reply(redcon.AppendOK(nil))
 }
+
+// notifyTries is how often flags are set until they are there: whoever else changes the setting reads it first, too.
+const notifyTries = 10
+
+var errNotify = errors.New("somebody else keeps changing " + notifications)
+
+// notify adds flags to the upstream's setting, and looks whether they have stayed.
+func (s *Session) notify(ctx context.Context, flags []byte) error {
+	s.srv.settings.Lock()
+	defer s.srv.settings.Unlock()
+	for try := range notifyTries {
+		raws, err := s.ask(ctx, []string{"CONFIG", "GET", notifications})
+		if err != nil {
+			return err
+		}
+		have := ""
+		for elem := range elems(raws[0]) {
+			text, _ := resp.Bulk(elem) // the last one is the value
+			have = string(text)
+		}
+		merged := merge(have, flags)
+		hidden := strings.Contains(have, "A") && strings.Trim(merged[len(have):], inAll) == ""
+		if merged == have || try > 0 && hidden {
+			return nil
+		}
+		if _, err := s.ask(ctx, []string{"CONFIG", "SET", notifications, merged}); err != nil {
+			return err
+		}
+	}
+	return errNotify
+}
+
+// inAll are the flags that the upstream does not show beside A.
+const inAll = "g$lshzxetdn"
 
 // merge returns the flags that are set with those that are to be added, each once. What is no flag stays for the upstream to say so.
 func merge(have string, more []byte) string {

@@ -16,6 +16,7 @@ type Tenant struct {
 	User     string // "" is Redis's default user
 	Password string // "" : open
 	policy   atomic.Pointer[policy.Policy]
+	globs    globs
 	wall     *upstream.Role // keeps scripts in the namespace; nil: nothing does
 	scripts  *allScripts    // those that its clients have sent
 }

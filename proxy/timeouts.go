@@ -3,6 +3,8 @@ package proxy
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"sessiongate/policy"
 )
 
@@ -48,6 +50,13 @@ func (s *Session) kill() {
 	s.killed.Store(true)
 	s.interrupt()
 	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // it may be busy writing to a client that doesn't read
+}
+
+// closed logs that the client is closed, and why, unless it was asked to leave anyway.
+func (s *Session) closed(why string) {
+	if !s.killed.Load() {
+		s.srv.log.Warn("client closed: "+why, zap.Int64("client", s.id), zap.String("addr", s.peer()))
+	}
 }
 
 // interrupt ends a read that is under way.

@@ -47,6 +47,10 @@ func (s *Session) pin(ctx context.Context, c cmd) {
 		}
 		return
 	}
+	if monitors[c.spec.ID] && s.own != nil && s.own.pump != nil && s.own.pump.lines { // Redis does not answer that
+		s.mute.next()
+		return
+	}
 	own, err := s.pumped(ctx)
 	if err != nil {
 		s.unavailable(err)
@@ -176,9 +180,11 @@ func (s *Session) expose() {
 	if !s.wanted.Load() {
 		return
 	}
-	if own, err := s.pumped(context.Background()); err == nil {
-		own.exposed, own.stained = true, true
-		s.describe()
+	if s.tenant != nil { // else who asked is not of its tenant any more
+		if own, err := s.pumped(context.Background()); err == nil {
+			own.exposed, own.stained = true, true
+			s.describe()
+		}
 	}
 	s.wanted.Store(false)
 }

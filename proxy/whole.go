@@ -309,11 +309,7 @@ func (s *Session) randomKey(ctx context.Context, _ cmd) {
 
 // numPat counts the patterns of the tenant's clients of this proxy; the upstream counts everybody's.
 func (s *Session) numPat(context.Context, cmd) {
-	n := 0
-	for _, o := range s.siblings() {
-		n += o.about.Load().patterns
-	}
-	s.reply(redcon.AppendInt(nil, int64(n)))
+	s.reply(redcon.AppendInt(nil, int64(s.tenant.globs.count())))
 }
 
 // commandCount counts the commands that the tenant may call.

@@ -33,7 +33,7 @@ const (
 	Verbatim  = '='
 	Map       = '%'
 	Set       = '~'
-	Push      = '>'
+	Push      = '>' // inside another value: written into the middle of it, and none of what that holds
 	Attribute = '|' // precedes a value and belongs to it
 )
 
@@ -73,8 +73,9 @@ var shapes = [256]shape{
 type Scanner struct {
 	Longest int64 // the longest bulk string in bytes announced so far in this value, or simple string received so far
 
-	open int64 // values still to come, the current one included; 0: between two values
-	skip int64 // bytes of the current payload and its CR LF still to come
+	open   int64 // values still to come, the current one included; 0: between two values
+	skip   int64 // bytes of the current payload and its CR LF still to come
+	nested bool  // the values to come are inside an aggregate
 
 	// The header in hand, when a piece ends in the middle of it.
 	kind  byte  // 0: none
@@ -88,7 +89,7 @@ type Scanner struct {
 // next Scan then begins a new value.
 func (s *Scanner) Scan(b []byte) (n int, done bool, err error) {
 	if s.open == 0 {
-		s.open, s.Longest = 1, 0
+		s.open, s.Longest, s.nested = 1, 0, false
 	}
 	for n < len(b) {
 		var used int
@@ -214,7 +215,9 @@ func (s *Scanner) announce() error {
 		}
 		s.num *= 2
 	}
-	if kind != Attribute { // an attribute isn't the value that is waited for
+	within := s.nested || s.open > 1 // behind attributes, open is 1 again
+	s.nested = s.nested || kind != Attribute && !within
+	if kind != Attribute && (kind != Push || !within) { // those two aren't the value that is waited for
 		s.open--
 	}
 	if s.num > math.MaxInt64-s.open {
@@ -225,8 +228,12 @@ func (s *Scanner) announce() error {
 }
 
 // Len returns the length in bytes of the value at the start of b, or 0 when it isn't all there.
-func Len(b []byte) (n int, err error) {
-	var s Scanner
+func Len(b []byte) (n int, err error) { return length(b, Scanner{}) }
+
+// lenWithin is Len of a value that an aggregate holds, with the pushes before it.
+func lenWithin(b []byte) (n int, err error) { return length(b, Scanner{open: 1, nested: true}) }
+
+func length(b []byte, s Scanner) (n int, err error) {
 	n, done, err := s.Scan(b)
 	if !done {
 		return 0, err

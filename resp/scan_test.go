@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -17,6 +18,8 @@ var values = []string{
 	"%0\r\n", "%2\r\n+a\r\n:1\r\n+b\r\n%1\r\n+c\r\n_\r\n", "~2\r\n:1\r\n:2\r\n",
 	">3\r\n+message\r\n$1\r\nc\r\n$2\r\nhi\r\n",
 	"|1\r\n+ttl\r\n:3600\r\n$1\r\nv\r\n", "|0\r\n|1\r\n+a\r\n|1\r\n+b\r\n:1\r\n+c\r\n*1\r\n|1\r\n+d\r\n:2\r\n+e\r\n",
+	"*2\r\n:1\r\n>2\r\n+invalidate\r\n*1\r\n+k\r\n:2\r\n", "*1\r\n>1\r\n+a\r\n>1\r\n+b\r\n%1\r\n>0\r\n+k\r\n>1\r\n:1\r\n:2\r\n",
+	"*1\r\n|1\r\n>1\r\n+a\r\n+b\r\n:1\r\n>1\r\n+c\r\n:2\r\n", "|1\r\n>1\r\n:1\r\n+a\r\n*1\r\n+b\r\n>1\r\n>1\r\n:2\r\n:3\r\n",
 	"*2\r\n" + strings.Repeat("*2\r\n:1\r\n", 200) + ":1\r\n:2\r\n",
 }
 
@@ -147,6 +150,7 @@ func FuzzLen(f *testing.F) {
 			t.Fatalf("Len(%q) = %d, %v; want %d", in[:n], m, err, n)
 		}
 		walk(t, in[:n:n])
+		lift(t, in[:n])
 	})
 }
 
@@ -169,6 +173,39 @@ func walk(t *testing.T, raw []byte) {
 	if c.Bad() || left != 0 || len(c.Rest()) != 0 {
 		t.Fatalf("%q: bad %v, %d values left, rest %q", raw, c.Bad(), left, c.Rest())
 	}
+}
+
+// lift fails unless what Lift leaves is the value without the pushes in it.
+func lift(t *testing.T, raw []byte) {
+	t.Helper()
+	lifted := Lift(bytes.Clone(raw), func(push []byte) {
+		if n, err := Len(push); n != len(push) || err != nil || push[0] != Push {
+			t.Fatalf("Lift(%q): push %q", raw, push)
+		}
+	})
+	if n, err := Len(lifted); n != len(lifted) || n == 0 || err != nil {
+		t.Fatalf("Lift(%q) = %q, of which %d, %v", raw, lifted, n, err)
+	}
+	a, ok := Elements(raw)
+	b, also := Elements(lifted)
+	if ok != also || a.Left() != b.Left() {
+		t.Fatalf("Lift(%q) = %q: %d elements, were %d", raw, lifted, b.Left(), a.Left())
+	}
+	for ok {
+		var was, is []byte
+		was, ok = a.Next()
+		if is, also = b.Next(); ok != also || ok && len(raw) < 4096 && !bytes.Equal(Lift(bytes.Clone(bare(was)), func([]byte) {}), bare(is)) {
+			t.Fatalf("Lift(%q) = %q: element %q, was %q", raw, lifted, is, was)
+		}
+	}
+}
+
+// bare is a value without the attributes before it.
+func bare(raw []byte) []byte {
+	for raw[0] == Attribute {
+		raw = raw[attribute(raw):]
+	}
+	return raw
 }
 
 func FuzzScanner(f *testing.F) {

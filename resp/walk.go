@@ -18,7 +18,7 @@ func Split(b []byte) (kind byte, n int, body []byte, ok bool) {
 			break
 		}
 		for range n {
-			size, err := Len(body)
+			size, err := lenWithin(body)
 			if err != nil || size == 0 {
 				return 0, 0, nil, false
 			}
@@ -130,20 +130,83 @@ func Elements(raw []byte) (c Cursor, ok bool) {
 	return Cursor{rest: body, left: max(n, 0)}, true
 }
 
-// Next returns the raw bytes of the next value, with the attributes before it. They are capped. ok is false behind the
-// last one, and when the next one isn't whole: Bad tells which.
+// Next returns the raw bytes of the next value, with the attributes before it and without the pushes. They are capped. ok is
+// false behind the last one, and when the next one isn't whole: Bad tells which.
 func (c *Cursor) Next() (raw []byte, ok bool) {
 	if c.left == 0 || c.bad {
 		return nil, false
 	}
-	n, err := Len(c.rest)
+	n, err := lenWithin(c.rest)
 	if err != nil || n == 0 {
 		c.bad = true
 		return nil, false
 	}
 	raw, c.rest = c.rest[:n:n], c.rest[n:]
 	c.left--
-	return raw, true
+	return behindPushes(raw), true
+}
+
+// behindPushes cuts off the pushes before a value that an aggregate holds.
+func behindPushes(raw []byte) []byte {
+	for at := 0; at < len(raw); {
+		switch raw[at] {
+		case Push:
+			size, err := Len(raw[at:])
+			if err != nil || size == 0 {
+				return raw
+			}
+			raw, at = raw[at+size:], 0
+		case Attribute:
+			at += attribute(raw[at:])
+		default:
+			return raw
+		}
+	}
+	return raw
+}
+
+// attribute is the length of the attribute at the start of raw, which is whole, without the value behind it.
+func attribute(raw []byte) int {
+	_, n, body, _ := header(raw)
+	for range n {
+		size, _ := lenWithin(body)
+		body = body[size:]
+	}
+	return len(raw) - len(body)
+}
+
+// Lift takes the pushes out of the middle of the value raw, which is whole, and hands each to push. It returns the value
+// without them, in the same memory; what push gets is valid until it returns.
+func Lift(raw []byte, push func(raw []byte)) []byte {
+	at := 0
+	for at < len(raw) && raw[at] == Attribute {
+		at += attribute(raw[at:])
+	}
+	if at == len(raw) || shapes[raw[at]] < single || !bytes.Contains(raw[at:], []byte("\n>")) { // that may be in a payload
+		return raw
+	}
+	kept, from := 0, 0
+	for top := true; at < len(raw); top = false {
+		kind, n, body, ok := header(raw[at:])
+		if !ok {
+			return raw
+		}
+		next := len(raw) - len(body)
+		switch {
+		case kind == Push && !top:
+			size, _ := Len(raw[at:])
+			push(raw[at : at+size])
+			kept += copy(raw[kept:], raw[from:at])
+			next = at + size
+			from = next
+		case shapes[kind] == line:
+			next = at + 1 + n + 2
+		case shapes[kind] == bulk && n >= 0:
+			next += n + 2
+		}
+		at = next
+	}
+	return raw[:kept+copy(raw[kept:], raw[from:])]
 }
 
 // Left returns how many values Next has not returned yet.

@@ -88,7 +88,8 @@ func TestElements(t *testing.T) {
 		"~1\r\n_\r\n":                    "_",
 		">2\r\n+a\r\n+b\r\n":             "+a +b",
 		"*1\r\n|1\r\n+x\r\n+y\r\n:1\r\n": "|1+x+y:1",
-		"|1\r\n+x\r\n+y\r\n*1\r\n$2\r\n\r\n\r\n+z": "$2",
+		"*2\r\n>1\r\n+p\r\n:1\r\n|0\r\n>0\r\n|0\r\n:2\r\n": ":1 |0:2", // a push is none of the elements
+		"|1\r\n+x\r\n+y\r\n*1\r\n$2\r\n\r\n\r\n+z":         "$2",
 	} {
 		c, ok := Elements([]byte(in))
 		var got []string
@@ -109,6 +110,22 @@ func TestElements(t *testing.T) {
 	c.Next()
 	if _, more := c.Next(); !ok || more || !c.Bad() || c.Left() != 2 {
 		t.Errorf("cut short: %v, %v, bad %v, left %d", ok, more, c.Bad(), c.Left())
+	}
+}
+
+func TestLift(t *testing.T) {
+	for in, want := range map[string]string{
+		"+a\r\n":           "+a | ",
+		">1\r\n+p\r\n":     ">1+p | ",
+		"$4\r\nx\r\n>\r\n": "$4x> | ",
+		"*2\r\n$3\r\n\r\n>\r\n>1\r\n:1\r\n:2\r\n":                             "*2$3>:2 | >1:1",
+		"*2\r\n>1\r\n+p\r\n:1\r\n*1\r\n>2\r\n+q\r\n*1\r\n+k\r\n>0\r\n$-1\r\n": "*2:1*1$-1 | >1+p>2+q*1+k>0",
+	} {
+		pushes := ""
+		got := Lift([]byte(in), func(raw []byte) { pushes += string(raw) })
+		if got := strings.ReplaceAll(string(got)+" | "+pushes, "\r\n", ""); got != want {
+			t.Errorf("Lift(%q) = %q, want %q", in, got, want)
+		}
 	}
 }
 
