@@ -165,7 +165,7 @@ const unblockTries = 10 * time.Millisecond
 // letGo ends the wait as if the command's time were over. Only the upstream can do that without losing an element: it has taken
 // one, and then the reply holds it, or it takes none.
 func (s *Session) letGo(ctx context.Context, own *own) {
-	b := upstream.Batch{Req: appendCommand(nil, []string{"CLIENT", "UNBLOCK", strconv.FormatInt(own.conn.ID, 10), "TIMEOUT"}), Count: 1}
+	b := upstream.Batch{Req: appendCommand(nil, unblock(own.conn.ID, "TIMEOUT")), Count: 1}
 	_ = s.srv.pool.Link(2, s.srv.pool.DB()).Do(ctx, &b)
 	_ = s.conn.SetReadDeadline(time.Now().Add(unblockTries))
 }

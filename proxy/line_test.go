@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -57,8 +58,12 @@ var lineCommands = map[string][]string{
 func TestLine_Allocates(t *testing.T) {
 	for name, args := range lineCommands {
 		s := onLine(t, lineRules, 16, args...)
-		if n := testing.AllocsPerRun(200, func() { s.decideBatch(t) }); n != 0 {
-			t.Errorf("16 times %s: %v allocations", name, n)
+		least := math.Inf(1)
+		for try := 0; try < 5 && least > 0; try++ { // what others allocate meanwhile is counted too
+			least = min(least, testing.AllocsPerRun(200, func() { s.decideBatch(t) }))
+		}
+		if least != 0 {
+			t.Errorf("16 times %s: %v allocations", name, least)
 		}
 	}
 }

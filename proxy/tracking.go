@@ -295,6 +295,11 @@ func (s *Session) clientTrackingInfo(ctx context.Context, _ cmd) {
 	s.reply(text)
 }
 
+// unblock is the command that wakes the upstream's client of this id.
+func unblock(id int64, how string) []string {
+	return []string{"CLIENT", "UNBLOCK", strconv.FormatInt(id, 10), how}
+}
+
 // clientUnblock wakes a client of the same tenant that waits in a blocking command: CLIENT UNBLOCK id [TIMEOUT|ERROR].
 func (s *Session) clientUnblock(ctx context.Context, c cmd) {
 	how := "TIMEOUT"
@@ -316,7 +321,7 @@ func (s *Session) clientUnblock(ctx context.Context, c cmd) {
 	if o := s.sibling(id); o != nil {
 		o.named.Store(true) // before its id is read: see disown
 		if there := o.about.Load().upstream; there != 0 {
-			raws, err := s.ask(ctx, []string{"CLIENT", "UNBLOCK", strconv.FormatInt(there, 10), how})
+			raws, err := s.ask(ctx, unblock(there, how))
 			if err != nil {
 				s.fail(err)
 				return
