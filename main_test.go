@@ -55,6 +55,7 @@ tenants:
 func TestRun(t *testing.T) {
 	good, bad := file(t, twoTenants), file(t, "upstrem: x\nthreads: two\n")
 	plain := file(t, "upstream: redis://127.0.0.1:6379\n")
+	odd := file(t, "upstream: redis://127.0.0.1:6379\nrules:\n- {keys: 'sess:*', expiry: {max: 1h}}\n- {name: b, keys: ['sess:a*', 'lock:*'], expiry: {min: 1m}}\n")
 	tests := []struct {
 		name    string
 		args    []string
@@ -83,6 +84,12 @@ func TestRun(t *testing.T) {
 			bad + ":1:1: upstrem: is not a setting; did you mean \"upstream\"?\n",
 			bad + ":2:10: threads: \"two\" is not a whole number\n",
 		}},
+		{name: "check with warnings", args: []string{"check", odd}, stdout: []string{odd + " is valid, with 2 warnings\n"}, stderr: []string{
+			odd + `:4:20: warning: rules[1].keys[0]: "sess:a*" never matches: rules[0] ("sess:*") comes first and takes these keys; remove the pattern, or put this rule before that one` + "\n",
+			odd + `:4:56: warning: rules[1].expiry.min: prolongs the locks that "lock:*" matches to 1m, however soon they should fall; give locks a rule of their own without min` + "\n",
+		}},
+		{name: "check --strict", args: []string{"check", odd, "--strict"}, code: 1, stderr: []string{":4:20: warning: ", "sessiongate: with --strict, 2 warnings are errors\n"}},
+		{name: "check --strict good", args: []string{"check", good, "--strict"}, stdout: []string{good + " is valid\n"}},
 		{name: "check missing", args: []string{"check", "/no/such"}, code: 1, stderr: []string{"/no/such: can't be read: no such file or directory\n"}},
 		{name: "check environment", args: []string{"check"}, environ: []string{"SESSIONGATE_DRAIN=x"}, code: 1, stderr: []string{"SESSIONGATE_DRAIN: drain: "}},
 		{name: "serve bad", args: []string{"-c", bad}, code: 1, stderr: []string{":2:10: threads: "}},

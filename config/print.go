@@ -33,7 +33,7 @@ func (c Config) String() string {
 // printFields writes the settings of struct v, one a line, leaving out those without a value.
 func printFields(b *strings.Builder, v reflect.Value, indent int) {
 	for _, f := range fields(v) {
-		if blank(f.value) {
+		if blank(f.value) && !open(v, f.name) {
 			continue
 		}
 		v := reflect.Indirect(f.value)
@@ -89,8 +89,21 @@ func blank(v reflect.Value) bool {
 		return plainText(v) == ""
 	case v.Kind() == reflect.Slice:
 		return v.Len() == 0
+	case v.Kind() == reflect.Struct:
+		return saysNothing(v)
 	}
 	return v.IsZero()
+}
+
+// saysNothing tells whether no setting of struct v has a value.
+func saysNothing(v reflect.Value) bool {
+	return !slices.ContainsFunc(fields(v), func(f field) bool { return !blank(f.value) })
+}
+
+// open tells whether the setting is the password of a tenant that lets everyone in, which has to be said where there are others.
+func open(v reflect.Value, name string) bool {
+	t, ok := v.Interface().(Tenant)
+	return ok && name == "password" && t.Password == "" && t.PasswordFile == "" && t.User == ""
 }
 
 // printed returns how v is written on a single line, "" if it takes more. A part that is there and says nothing, as
@@ -105,7 +118,7 @@ func printed(v reflect.Value) string {
 			items[i] = quoted(plainText(v.Index(i)))
 		}
 		return "[" + strings.Join(items, ", ") + "]"
-	case v.Kind() == reflect.Struct && v.IsZero():
+	case v.Kind() == reflect.Struct && saysNothing(v):
 		return "{}"
 	}
 	return ""

@@ -20,7 +20,7 @@ type RuleConfig struct {
 	Size     *SizeConfig   `yaml:"size"`
 	Commands *AccessConfig `yaml:"commands"`
 
-	KeyEntropy int `yaml:"key_entropy"` // bits that the id in a new key's name must hold at least, as estimated; 0: any
+	KeyEntropy Bits `yaml:"key_entropy"` // bits that the id in a new key's name must hold at least, as estimated; 0: any
 }
 
 // kinds lists the kinds of rules in the order in which they are applied: who may, how big, under what name, how long. A kind is a section of
@@ -31,7 +31,7 @@ var kinds = []struct {
 }{
 	{"commands", func(c *RuleConfig) (section, bool) { return c.Commands, c.Commands != nil }},
 	{"size", func(c *RuleConfig) (section, bool) { return c.Size, c.Size != nil }},
-	{"key_entropy", func(c *RuleConfig) (section, bool) { return entropyConfig{c.KeyEntropy, c.Keys}, c.KeyEntropy != 0 }},
+	{"key_entropy", func(c *RuleConfig) (section, bool) { return entropyConfig{int(c.KeyEntropy), c.Keys}, c.KeyEntropy != 0 }},
 	{"expiry", func(c *RuleConfig) (section, bool) { return c.Expiry, c.Expiry != nil }},
 }
 
