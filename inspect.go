@@ -102,13 +102,14 @@ func (p *program) explainCommand() *cobra.Command {
 type explained struct {
 	Tenant string `json:"tenant"`
 	proxy.Explanation
+	Keys []keyRule `json:"keys,omitempty"`
 }
 
 func (p *program) explain(tenant string, asJSON bool, args []string) error {
 	if len(args) == 0 && terminal(p.stdin) {
 		return usageError{errors.New("explain needs a command, as in: explain -- SET sess:1 v EX 99999")}
 	}
-	cfg, err := config.Load(p.flags, p.environ, os.ReadFile)
+	cfg, places, err := config.Read(p.flags, p.environ, os.ReadFile)
 	if err != nil {
 		return err
 	}
@@ -121,8 +122,12 @@ func (p *program) explain(tenant string, asJSON bool, args []string) error {
 	if err != nil {
 		return err
 	}
+	find := finder{t.Rules, places, tenantPath(cfg, t.Name), rules}
 	say := func(args [][]byte) error {
-		e := explained{t.Name, proxy.Explain(rules, args, time.Now().UnixMilli())}
+		e := explained{Tenant: t.Name, Explanation: proxy.Explain(rules, args, time.Now().UnixMilli())}
+		if e.Verdict != "refuse" || e.Rule != "" { // or else no rule was asked
+			e.Keys = find.all(e.Names)
+		}
 		if asJSON {
 			enc := json.NewEncoder(p.stdout)
 			enc.SetEscapeHTML(false)
@@ -147,7 +152,7 @@ func (e explained) String() string {
 	if e.Rule != "" {
 		head += ", rule " + e.Rule
 	}
-	return head + "\n" + e.Explanation.String()
+	return head + "\n" + keyLines(e.Keys) + e.Explanation.String()
 }
 
 // pick finds a tenant by name; without a name there must be only one.

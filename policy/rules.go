@@ -31,7 +31,9 @@ var kinds = []struct {
 }{
 	{"commands", func(c *RuleConfig) (section, bool) { return c.Commands, c.Commands != nil }},
 	{"size", func(c *RuleConfig) (section, bool) { return c.Size, c.Size != nil }},
-	{"key_entropy", func(c *RuleConfig) (section, bool) { return entropyConfig{int(c.KeyEntropy), c.Keys}, c.KeyEntropy != 0 }},
+	{"key_entropy", func(c *RuleConfig) (section, bool) {
+		return entropyConfig{int(c.KeyEntropy), c.Keys}, c.KeyEntropy != 0
+	}},
 	{"expiry", func(c *RuleConfig) (section, bool) { return c.Expiry, c.Expiry != nil }},
 }
 
