@@ -90,6 +90,7 @@ func TestRun(t *testing.T) {
 		}},
 		{name: "check --strict", args: []string{"check", odd, "--strict"}, code: 1, stderr: []string{":4:20: warning: ", "sessiongate: with --strict, 2 warnings are errors\n"}},
 		{name: "check --strict good", args: []string{"check", good, "--strict"}, stdout: []string{good + " is valid\n"}},
+		{name: "schema", args: []string{"schema"}, stdout: []string{`"$schema": "https://json-schema.org/draft/2020-12/schema"`, `"key_entropy": {`}},
 		{name: "check missing", args: []string{"check", "/no/such"}, code: 1, stderr: []string{"/no/such: can't be read: no such file or directory\n"}},
 		{name: "check environment", args: []string{"check"}, environ: []string{"SESSIONGATE_DRAIN=x"}, code: 1, stderr: []string{"SESSIONGATE_DRAIN: drain: "}},
 		{name: "serve bad", args: []string{"-c", bad}, code: 1, stderr: []string{":2:10: threads: "}},

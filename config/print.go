@@ -111,11 +111,11 @@ func open(v reflect.Value, name string) bool {
 func printed(v reflect.Value) string {
 	switch {
 	case scalar(v.Type()):
-		return quoted(plainText(v))
+		return word(v)
 	case list(v.Type()):
 		items := make([]string, v.Len())
 		for i := range items {
-			items[i] = quoted(plainText(v.Index(i)))
+			items[i] = word(v.Index(i))
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case v.Kind() == reflect.Struct && saysNothing(v):
@@ -135,11 +135,30 @@ func plainText(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
+// word is how scalar v is written: as itself where every reader of YAML takes it for what it is, or else in quotes.
+func word(v reflect.Value) string {
+	text := plainText(v)
+	switch v.Kind() {
+	case reflect.Bool, reflect.Int:
+		if text != "" {
+			return text
+		}
+	case reflect.String:
+		if other.MatchString(text) {
+			return `"` + text + `"`
+		}
+	}
+	return quoted(text)
+}
+
+// other is text that YAML takes for something else: a number, true, null.
+var other = regexp.MustCompile(`(?i)^([0-9._+-]+(e[0-9+-]*)?|0[xo][0-9a-f_]*|true|false|yes|no|on|off|null)$`)
+
 // plain is text that means itself in YAML without quotes.
 var plain = regexp.MustCompile(`^[A-Za-z0-9/]([A-Za-z0-9_./:@+-]*[A-Za-z0-9_/])?$`)
 
 func quoted(text string) string {
-	if plain.MatchString(text) && !strings.EqualFold(text, "null") {
+	if plain.MatchString(text) {
 		return text
 	}
 	var b strings.Builder

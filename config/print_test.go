@@ -83,7 +83,7 @@ func TestConfig_String_complete(t *testing.T) {
 	}
 	printed := c.String()
 	for _, want := range []string{
-		"listen: [127.0.0.1:6380]", "min_version: 1.2", "require_client_cert: false", "driver: shared", "acl: manage", "links: 1", "hold: 5s",
+		"listen: [127.0.0.1:6380]", "min_version: \"1.2\"", "require_client_cert: false", "driver: shared", "acl: manage", "links: 1", "hold: 5s",
 		"connect_timeout: 5s", "read_timeout: 5s", "clients: 10000", "accept_rate: 0", "args: 1048576", "bulk: 512MiB", "request: 1GiB", "output: 1GiB",
 		"idle: 0", "login: 1m", "write: 1m", "keepalive: 5m", "level: info", "format: auto", "threads: 0", "drain: 30s", "learn: false", "insecure: false",
 	} {
