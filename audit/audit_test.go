@@ -218,11 +218,12 @@ func TestRun_resumeWrongFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"is of the upstream here:6379, not there:6379": func(c *Config) { c.Upstream = "there:6379" },
-		"is of database 0, not 1":                      func(c *Config) { c.DB = 1 },
-		`is of the namespace "app:", not "app2:"`:      func(c *Config) { c.Namespace = "app2:" },
-		"was written under other rules":                func(c *Config) { c.Digest = "2" },
-		"is damaged":                                   func(c *Config) { c.Rules = nil },
+		"is of the upstream here:6379, not there:6379":    func(c *Config) { c.Upstream = "there:6379" },
+		"is of database 0, not 1":                         func(c *Config) { c.DB = 1 },
+		`is of the namespace "app:", not "app2:"`:         func(c *Config) { c.Namespace = "app2:" },
+		"was written under other rules":                   func(c *Config) { c.Digest = "2" },
+		"was begun without --fix; go on so, or remove it": func(c *Config) { c.Fix = true },
+		"is damaged": func(c *Config) { c.Rules = nil },
 		"is not the state of an audit": func(c *Config) {
 			c.Resume += "2"
 			if err := os.WriteFile(c.Resume, []byte("hello"), 0o600); err != nil {

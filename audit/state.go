@@ -16,6 +16,7 @@ type state struct {
 	DB        int    `json:"db"`
 	Namespace []byte `json:"namespace"` // which need not be text
 	Rules     string `json:"rules"`     // a digest
+	Fix       bool   `json:"fix"`
 	Cursor    uint64 `json:"cursor"`
 	Sums      sums   `json:"sums"`
 }
@@ -24,7 +25,7 @@ type state struct {
 const stateVersion = 1
 
 func newState(cfg Config) state {
-	return state{Version: stateVersion, Upstream: cfg.Upstream, DB: cfg.DB, Namespace: []byte(cfg.Namespace), Rules: cfg.Digest, Sums: newSums(cfg.Rules)}
+	return state{Version: stateVersion, Upstream: cfg.Upstream, DB: cfg.DB, Namespace: []byte(cfg.Namespace), Rules: cfg.Digest, Fix: cfg.Fix, Sums: newSums(cfg.Rules)}
 }
 
 // load goes on where the file says, if there is one. A file of another walk is an error, and stays what it is.
@@ -53,6 +54,8 @@ func (s *state) load(name string) error {
 		return other("the namespace", fmt.Sprintf("%q", old.Namespace), fmt.Sprintf("%q", s.Namespace))
 	case old.Rules != s.Rules:
 		return fmt.Errorf("resume: %s was written under other rules; remove it to begin anew", name)
+	case old.Fix != s.Fix:
+		return fmt.Errorf("resume: %s was begun %s --fix; go on so, or remove it", name, map[bool]string{true: "with", false: "without"}[old.Fix])
 	case !old.Sums.sound(&s.Sums):
 		return fmt.Errorf("resume: %s is damaged; remove it to begin anew", name)
 	}
