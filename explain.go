@@ -100,12 +100,12 @@ func keyLines(keys []keyRule) string {
 		}
 		switch {
 		case k.Rule == "" && k.Key == "":
-			line("", "every rule has keys, and the command names none")
+			line("", "the command names no key, and every rule is for some")
 			continue
 		case k.Rule == "":
 			line("", "no rule takes %q", k.Key)
 		case k.Key == "":
-			line(k.At, "rule %s is the first without keys, as the command is", k.Rule)
+			line(k.At, "the command names no key, and rule %s is the first for every key", k.Rule)
 			continue
 		case k.Pattern == "":
 			line(k.At, "rule %s takes every key", k.Rule)

@@ -110,7 +110,7 @@ func TestRun(t *testing.T) {
 			"> MGET sess:a lock:1 x\n= MGET sess:a lock:1 x\n# forwarded as it is; the reply: passes unchanged\n"}},
 		{name: "explain which rule in JSON", args: []string{"explain", "-c", odd, "--json", "GET", "lock:1"}, stdout: []string{
 			`"keys":[{"key":"lock:1","rule":"b","pattern":"lock:*","at":"` + odd + `:4:31","passed_over":[{"rule":"sess:*","patterns":["sess:*"],"at":"` + odd + `:3:10"}]}]}`}},
-		{name: "explain a command without keys", args: []string{"explain", "-c", odd, "DBSIZE"}, stdout: []string{"# every rule has keys, and the command names none\n> DBSIZE\n"}},
+		{name: "explain a command without keys", args: []string{"explain", "-c", odd, "DBSIZE"}, stdout: []string{"# the command names no key, and every rule is for some\n> DBSIZE\n"}},
 		{name: "explain many keys", args: []string{"explain", "-c", odd, "DEL", "a", "b", "c", "d", "e", "f"}, stdout: []string{"# and 2 keys more\n> DEL a b c d e f\n"}},
 		{name: "explain an unknown command", args: []string{"explain", "-c", odd, "FOO"}, stdout: []string{"# tenant default\n> FOO\n! ERR unknown command 'FOO', with args beginning with: \n# refused: nothing is sent\n"}},
 		{name: "explain lines", args: []string{"explain", "-c", plain}, stdin: "# words\n\nGET a\nSET 'a b' v\n", stdout: []string{"> GET a\n= GET a\n", "> SET \"a b\" v\n"}},

@@ -5,7 +5,7 @@ import "testing"
 func TestPolicy_Limits(t *testing.T) {
 	p := mustNew(t, Config{Rules: []RuleConfig{
 		{Keys: []string{"*_LOCK"}, Expiry: &ExpiryConfig{}},
-		{Keys: []string{"x", "sess:*"}, Expiry: &ExpiryConfig{Default: duration(t, "30m"), Max: duration(t, "12h")}, Size: &SizeConfig{Key: 512, Value: 1024}, KeyEntropy: 30},
+		{Keys: []string{"x*", "sess:*"}, Expiry: &ExpiryConfig{Default: duration(t, "30m"), Max: duration(t, "12h")}, Size: &SizeConfig{Key: 512, Value: 1024}, KeyEntropy: 30},
 		{Keys: []string{"m*"}, Expiry: &ExpiryConfig{Max: duration(t, "1h")}},
 	}})
 	for name, want := range map[string]Limits{

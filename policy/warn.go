@@ -68,7 +68,7 @@ func (c Config) prolongedLocks(i int, report func(Problem)) {
 		}
 	}
 	if lock := rule.someLock(); lock != "" {
-		warn(fmt.Sprintf("locks too, if there are any, such as %q", lock), `put a rule before this one: {keys: ["*_LOCK"], expiry: {}}`)
+		warn(fmt.Sprintf("locks such as %q", lock), `if there are any, put a rule before this one: {keys: ["*_LOCK"], expiry: {}}`)
 	}
 }
 

@@ -13,7 +13,7 @@ func TestConfig_Warn(t *testing.T) {
 	}
 	exempt := func(keys ...string) RuleConfig { return RuleConfig{Keys: keys, Expiry: &ExpiryConfig{}} }
 	const own = "; give locks a rule of their own without min"
-	const before = `; put a rule before this one: {keys: ["*_LOCK"], expiry: {}}`
+	const before = `; if there are any, put a rule before this one: {keys: ["*_LOCK"], expiry: {}}`
 	for _, c := range []struct {
 		name  string
 		rules []RuleConfig
@@ -30,8 +30,8 @@ func TestConfig_Warn(t *testing.T) {
 		{"mutexes", []RuleConfig{rule(m, "mutex:*")}, []string{`rules[0].expiry.min: prolongs the locks that "mutex:*" matches to 1m, however soon they should fall` + own}},
 		{"semaphores", []RuleConfig{rule(m, "app:Semaphore:*")}, []string{`rules[0].expiry.min: prolongs the locks that "app:Semaphore:*" matches to 1m, however soon they should fall` + own}},
 		{"words that only sound so", []RuleConfig{exempt("x_LOCK"), rule(m, "clock:*", "blocked:*", "locker:*", "Locksmith:*")}, nil},
-		{"locks among others", []RuleConfig{rule(m, "sess:*")}, []string{`rules[0].expiry.min: prolongs locks too, if there are any, such as "sess:1_LOCK" to 1m, however soon they should fall` + before}},
-		{"every key", []RuleConfig{rule(m)}, []string{`rules[0].expiry.min: prolongs locks too, if there are any, such as "sess:1_LOCK" to 1m, however soon they should fall` + before}},
+		{"locks among others", []RuleConfig{rule(m, "sess:*")}, []string{`rules[0].expiry.min: prolongs locks such as "sess:1_LOCK" to 1m, however soon they should fall` + before}},
+		{"every key", []RuleConfig{rule(m)}, []string{`rules[0].expiry.min: prolongs locks such as "sess:1_LOCK" to 1m, however soon they should fall` + before}},
 		{"locks exempt", []RuleConfig{exempt("*_LOCK"), rule(m, "sess:*"), rule(m)}, nil},
 		{"no room for a lock", []RuleConfig{rule(m, "sess:????????:data")}, nil},
 		{"entropy of whole names", []RuleConfig{{KeyEntropy: 64}}, []string{
