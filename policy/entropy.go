@@ -38,7 +38,21 @@ func (c entropyConfig) check(report func(Problem)) {
 type entropy struct {
 	name  string
 	min   float64 // bits
-	globs []glob  // none: the whole name is the id
+	rooms []room  // one for each pattern; none: the whole name is the id
+}
+
+// room is where a pattern leaves room for an id: after its literal beginning, and up to what it has literally after its
+// first *. That is at the end of the name, or where it stands first.
+type room struct {
+	glob
+	after []byte // empty: the id goes on to the end of the name
+	ends  bool   // after stands at the end
+}
+
+func newRoom(pattern string) room {
+	g := compileGlob(pattern)
+	after := compileGlob(strings.TrimLeft(g.rest[star(g.rest):], "*"))
+	return room{g, []byte(after.literal), after.rest == ""}
 }
 
 var _ Rule = (*entropy)(nil)
@@ -46,7 +60,7 @@ var _ Rule = (*entropy)(nil)
 func (c entropyConfig) rule(name string) Rule {
 	e := &entropy{name: name, min: float64(c.min)}
 	for _, pattern := range c.keys {
-		e.globs = append(e.globs, compileGlob(pattern))
+		e.rooms = append(e.rooms, newRoom(pattern))
 	}
 	return e
 }
@@ -67,28 +81,24 @@ func (e *entropy) Apply(r *Request, i int, p *Plan) {
 	}
 }
 
-// id is the part of a name that the first of the rule's patterns leaves open.
+// id is the part of a name that the first of the rule's patterns that matches leaves open.
 func (e *entropy) id(name []byte) []byte {
-	for i := range e.globs {
-		if e.globs[i].match(name) {
-			return e.globs[i].id(name)
+	for i := range e.rooms {
+		if e.rooms[i].match(name) {
+			return e.rooms[i].id(name)
 		}
 	}
 	return name
 }
 
-// id is what stands in name, which matches, after the pattern's literal beginning and up to what the pattern has
-// literally after its first *: up to the end of the name, or to the first place where that stands.
-func (g *glob) id(name []byte) []byte {
-	id := name[len(g.literal):]
-	switch after := compileGlob(strings.TrimLeft(g.rest[star(g.rest):], "*")); {
-	case after.literal == "":
-	case after.rest == "":
-		id = bytes.TrimSuffix(id, []byte(after.literal))
-	default:
-		if end := bytes.Index(id, []byte(after.literal)); end >= 0 {
-			id = id[:end]
-		}
+// id is what stands in the room of a name that matches.
+func (r *room) id(name []byte) []byte {
+	id := name[len(r.literal):]
+	if r.ends {
+		return bytes.TrimSuffix(id, r.after)
+	}
+	if end := bytes.Index(id, r.after); end >= 0 && len(r.after) > 0 {
+		return id[:end]
 	}
 	return id
 }
@@ -113,12 +123,12 @@ var logs = func() (list [longestID + 1]float64) {
 	return list
 }()
 
-// IDBits estimates how many bits of chance a session id holds, from its looks. It can't see how an id was made, only that
-// it can't hold more than this:
+// IDBits estimates how many bits of chance a session id holds, from its looks: how it was made can't be seen. It is
+// the least of
 //
-//	the least of  n  * log2(A)            A: the smallest usual alphabet with all of its n characters
-//	              1.25 * u * log2(A)      u: characters that don't go on with what was there before
-//	              2 * n * H               H: Shannon's entropy of its characters, in bits per character
+//	n * log2(A)           A: the smallest usual alphabet with all of its n characters
+//	1.25 * u * log2(A)    u: characters that don't go on with what was there before
+//	(n + d) * H           H: Shannon's entropy of its characters, in bits each; d: how many are different
 //
 // Alphabets are digits (10), hexadecimal in one case (16), base32 (32), letters of one case and digits (36), letters and
 // digits (62), base64 or base64url (64), printable ASCII (95), bytes (256). A character goes on with what was there before

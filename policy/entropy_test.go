@@ -82,13 +82,13 @@ func TestIDBits_Random(t *testing.T) {
 	}
 }
 
-func TestGlob_ID(t *testing.T) {
+func TestRoom_ID(t *testing.T) {
 	for _, c := range []struct{ pattern, name, want string }{
 		{"sess:*", "sess:abc", "abc"}, {"*", "abc", "abc"}, {"*_x", "abc_x", "abc"}, {"s:*:data", "s:a:data:data", "a:data"},
 		{"s:**", "s:abc", "abc"}, {"s:*:*", "s:a:b", "a"}, {"s:*:?", "s:a:b", "a"}, {"s:???", "s:abc", "abc"}, {"s:[a-z]*", "s:abc", "abc"},
 		{`[*]\*:*`, "**:abc", "**:abc"}, {`\[*`, "[abc", "abc"}, {"abc", "abc", ""},
 	} {
-		g := compileGlob(c.pattern)
+		g := newRoom(c.pattern)
 		if got := string(g.id([]byte(c.name))); got != c.want {
 			t.Errorf("the id of %q under %q is %q, want %q", c.name, c.pattern, got, c.want)
 		}
@@ -96,8 +96,9 @@ func TestGlob_ID(t *testing.T) {
 }
 
 func TestEntropy_Allocates(t *testing.T) {
-	p := mustNew(t, Config{Rules: []RuleConfig{{Keys: []string{"a*", "sess:*"}, KeyEntropy: 64}}})
-	for _, line := range []string{"SET sess:f81d4fae-7dec-41d0-a765-00a0c91e6bf6 v", "HSET sess:kQ9f-Zr2_VxT0mB7sLh3aWnE6yCuJd5P f v", "GET sess:1"} {
+	p := mustNew(t, Config{Rules: []RuleConfig{{Keys: []string{"a*", "sess:*", "s:*:*:data", "*_x"}, KeyEntropy: 64}}})
+	for _, line := range []string{"SET sess:f81d4fae-7dec-41d0-a765-00a0c91e6bf6 v", "HSET sess:kQ9f-Zr2_VxT0mB7sLh3aWnE6yCuJd5P f v",
+		"SET s:kQ9f-Zr2_VxT0mB7sLh3aWnE6yCuJd5P:1:data v", "SET kQ9f-Zr2_VxT0mB7sLh3aWnE6yCuJd5P_x v", "GET sess:1"} {
 		r := request(t, words(line))
 		var plan Plan
 		if got := testing.AllocsPerRun(100, func() { p.Decide(r, &plan) }); got != 0 || plan.Refusal != nil {
@@ -140,7 +141,7 @@ func FuzzEntropy(f *testing.F) {
 	f.Add("[0*00", "0")
 	f.Add("u:*", "u:f81d4fae-7dec-41d0-a765-00a0c91e6bf6")
 	f.Fuzz(func(t *testing.T, pattern, name string) {
-		if g := compileGlob(pattern); g.match([]byte(name)) {
+		if g := newRoom(pattern); g.match([]byte(name)) {
 			if id := string(g.id([]byte(name))); !strings.Contains(name, id) {
 				t.Errorf("the id of %q under %q is %q", name, pattern, id)
 			}
