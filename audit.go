@@ -113,14 +113,15 @@ func (p *program) walk(ctx context.Context, f auditFlags) (*audit.Report, error)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Upstream.URL == config.Memory {
+	at := cfg.Upstream
+	if at.URL == config.Memory {
 		return nil, usageError{errors.New("there is nothing to look at: the store in memory is another process's own; name a Redis with --upstream redis://host:port")}
 	}
 	rules, err := policy.New(t.Config)
 	if err != nil {
 		return nil, err
 	}
-	pool, closePool, err := openUpstream(cfg.Upstream, zap.NewNop())
+	pool, closePool, err := openUpstream(at, zap.NewNop())
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,7 @@ func (m *schemaMaker) addFields(properties object, v reflect.Value) {
 		doc := m.docs[v.Type().String()+"."+def.Name]
 		schema := m.value(v.Field(i), doc)
 		if short, ok := strings.CutPrefix(options, "short="); ok {
-			inner := reflect.Zero(def.Type).FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, short) })
+			inner := reflect.Zero(elem(def.Type)).FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, short) })
 			schema = object{"anyOf": []any{schema, m.value(inner, "")}}
 		}
 		if doc == "" {

@@ -28,7 +28,7 @@ func (s *Session) replyWords(p *policy.Policy) string {
 	var words []string
 	sl := &s.slots[len(s.slots)-1]
 	if sl.wrapped > 0 {
-		words = append(words, "of EXEC's array only the first reply is shown, which is the command's own")
+		words = append(words, "of EXEC's array only the command's own reply is shown")
 	}
 	if int(sl.edit) < len(editWords) && editWords[sl.edit] != "" {
 		words = append(words, editWords[sl.edit])
