@@ -19,12 +19,13 @@ import (
 )
 
 func (p *program) checkCommand() *cobra.Command {
-	show := false
+	var show, strict bool
 	cmd := &cobra.Command{
 		Use:   "check [file]",
 		Short: "Say whether the configuration is right, and everything that is wrong with it",
 		Long: "Read the configuration from the file, the environment and the flags, and print everything that is\n" +
-			"wrong with it, with file, line and column. The exit code is 0 if nothing is, 1 otherwise.",
+			"wrong with it, with file, line and column. The exit code is 0 if nothing is, 1 otherwise.\n" +
+			"What works, but hardly as it was meant, is a warning; with --strict that is wrong too.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{errors.New("check takes one file")}
@@ -35,17 +36,25 @@ func (p *program) checkCommand() *cobra.Command {
 			if len(args) == 1 {
 				p.flags.File = args[0]
 			}
-			return p.check(show)
+			return p.check(show, strict)
 		},
 	}
 	cmd.Flags().BoolVar(&show, "print", false, "show everything that is set, defaults too, and secrets as ***")
+	cmd.Flags().BoolVar(&strict, "strict", false, "let warnings be errors")
 	return cmd
 }
 
-func (p *program) check(show bool) error {
-	cfg, err := config.Load(p.flags, p.environ, os.ReadFile)
+func (p *program) check(show, strict bool) error {
+	cfg, places, err := config.Read(p.flags, p.environ, os.ReadFile)
 	if err != nil {
 		return err
+	}
+	warnings := places.Warnings(cfg)
+	for _, w := range warnings {
+		fmt.Fprintln(p.stderr, w)
+	}
+	if strict && len(warnings) > 0 {
+		return fmt.Errorf("with --strict, %s", count(len(warnings), "warning is an error", "warnings are errors"))
 	}
 	if show {
 		_, err := io.WriteString(p.stdout, cfg.String())
@@ -55,8 +64,20 @@ func (p *program) check(show bool) error {
 	if name == "" {
 		name = "the configuration"
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s is valid\n", name)
+	but := ""
+	if len(warnings) > 0 {
+		but = ", with " + count(len(warnings), "warning", "warnings")
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is valid%s\n", name, but)
 	return err
+}
+
+// count puts a number before the word for one, or for several.
+func count(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 func (p *program) explainCommand() *cobra.Command {
@@ -81,13 +102,14 @@ func (p *program) explainCommand() *cobra.Command {
 type explained struct {
 	Tenant string `json:"tenant"`
 	proxy.Explanation
+	Keys []keyRule `json:"keys,omitempty"`
 }
 
 func (p *program) explain(tenant string, asJSON bool, args []string) error {
 	if len(args) == 0 && terminal(p.stdin) {
 		return usageError{errors.New("explain needs a command, as in: explain -- SET sess:1 v EX 99999")}
 	}
-	cfg, err := config.Load(p.flags, p.environ, os.ReadFile)
+	cfg, places, err := config.Read(p.flags, p.environ, os.ReadFile)
 	if err != nil {
 		return err
 	}
@@ -100,8 +122,12 @@ func (p *program) explain(tenant string, asJSON bool, args []string) error {
 	if err != nil {
 		return err
 	}
+	find := finder{t.Rules, places, tenantPath(cfg, t.Name), rules}
 	say := func(args [][]byte) error {
-		e := explained{t.Name, proxy.Explain(rules, args, time.Now().UnixMilli())}
+		e := explained{Tenant: t.Name, Explanation: proxy.Explain(rules, args, time.Now().UnixMilli())}
+		if e.Verdict != "refuse" || e.Rule != "" { // or else no rule was asked
+			e.Keys = find.all(e.Names)
+		}
 		if asJSON {
 			enc := json.NewEncoder(p.stdout)
 			enc.SetEscapeHTML(false)
@@ -126,7 +152,7 @@ func (e explained) String() string {
 	if e.Rule != "" {
 		head += ", rule " + e.Rule
 	}
-	return head + "\n" + e.Explanation.String()
+	return head + "\n" + keyLines(e.Keys) + e.Explanation.String()
 }
 
 // pick finds a tenant by name; without a name there must be only one.

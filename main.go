@@ -37,6 +37,12 @@ type program struct {
 	flags   config.Flags
 }
 
+// codedError ends the program with a code of its own, and without a word if it holds no error.
+type codedError struct {
+	error
+	code int
+}
+
 // usageError is a mistake on the command line.
 type usageError struct{ error }
 
@@ -45,19 +51,27 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	p := &program{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	return p.ended(root.ExecuteContext(ctx))
+}
+
+// ended tells of an error and returns the exit code.
+func (p *program) ended(err error) int {
+	var coded codedError
 	var usage usageError
 	var wrong *config.Error
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &coded):
+		p.ended(coded.error)
+		return coded.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "sessiongate: %v; try sessiongate --help\n", err)
+		fmt.Fprintf(p.stderr, "sessiongate: %v; try sessiongate --help\n", err)
 		return exitUsage
 	case errors.As(err, &wrong): // one line each, with file and place
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(p.stderr, err)
 	default:
-		fmt.Fprintf(stderr, "sessiongate: %v\n", err)
+		fmt.Fprintf(p.stderr, "sessiongate: %v\n", err)
 	}
 	return exitError
 }

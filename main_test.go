@@ -55,6 +55,7 @@ tenants:
 func TestRun(t *testing.T) {
 	good, bad := file(t, twoTenants), file(t, "upstrem: x\nthreads: two\n")
 	plain := file(t, "upstream: redis://127.0.0.1:6379\n")
+	odd := file(t, "upstream: redis://127.0.0.1:6379\nrules:\n- {keys: 'sess:*', expiry: {max: 1h}}\n- {name: b, keys: ['sess:a*', 'lock:*'], expiry: {min: 1m}}\n")
 	tests := []struct {
 		name    string
 		args    []string
@@ -83,6 +84,13 @@ func TestRun(t *testing.T) {
 			bad + ":1:1: upstrem: is not a setting; did you mean \"upstream\"?\n",
 			bad + ":2:10: threads: \"two\" is not a whole number\n",
 		}},
+		{name: "check with warnings", args: []string{"check", odd}, stdout: []string{odd + " is valid, with 2 warnings\n"}, stderr: []string{
+			odd + `:4:20: warning: rules[1].keys[0]: "sess:a*" never matches: rules[0] ("sess:*") comes first and takes these keys; remove the pattern, or put this rule before that one` + "\n",
+			odd + `:4:56: warning: rules[1].expiry.min: prolongs the locks that "lock:*" matches to 1m, however soon they should fall; give locks a rule of their own without min` + "\n",
+		}},
+		{name: "check --strict", args: []string{"check", odd, "--strict"}, code: 1, stderr: []string{":4:20: warning: ", "sessiongate: with --strict, 2 warnings are errors\n"}},
+		{name: "check --strict good", args: []string{"check", good, "--strict"}, stdout: []string{good + " is valid\n"}},
+		{name: "schema", args: []string{"schema"}, stdout: []string{`"$schema": "https://json-schema.org/draft/2020-12/schema"`, `"key_entropy": {`}},
 		{name: "check missing", args: []string{"check", "/no/such"}, code: 1, stderr: []string{"/no/such: can't be read: no such file or directory\n"}},
 		{name: "check environment", args: []string{"check"}, environ: []string{"SESSIONGATE_DRAIN=x"}, code: 1, stderr: []string{"SESSIONGATE_DRAIN: drain: "}},
 		{name: "serve bad", args: []string{"-c", bad}, code: 1, stderr: []string{":2:10: threads: "}},
@@ -90,10 +98,21 @@ func TestRun(t *testing.T) {
 			code: 1, stderr: []string{"sessiongate: listen on tls://127.0.0.1:0: certificate and key: open /no/c: no such file or directory\n"}},
 
 		{name: "explain", args: []string{"explain", "-c", good, "--tenant", "shop", "--", "SET", "s", "v", "EX", "99999"},
-			stdout: []string{"# tenant shop, rule web\n> SET s v EX 99999\n= SET shop:s v EX 43200\n"}},
-		{name: "explain without --", args: []string{"explain", "SET", "s", "v"}, stdout: []string{"> SET s v\n= SET s v EX 1800\n"}},
+			stdout: []string{"# tenant shop, rule web\n# " + good + ":3:65: rule web takes every key\n" +
+				"> SET s v EX 99999\n= SET shop:s v EX 43200\n# rewritten; the reply: errors lose the namespace\n"}},
+		{name: "explain without --", args: []string{"explain", "SET", "s", "v"}, stdout: []string{"# rule default takes every key\n> SET s v\n= SET s v EX 1800\n"}},
 		{name: "explain --json", args: []string{"explain", "--json", "-c", good, "--tenant", "wiki", "GET", "a b"},
-			stdout: []string{`{"tenant":"wiki","command":"GET \"a b\"",`, `"sent":["GET \"wiki:a b\""]`}},
+			stdout: []string{`{"tenant":"wiki","command":"GET \"a b\"",`, `"sent":["GET \"wiki:a b\""],"reply":"errors lose the namespace"}` + "\n"}},
+		{name: "explain which rule", args: []string{"explain", "-c", odd, "MGET", "sess:a", "lock:1", "x"}, stdout: []string{
+			`:3:10: "sess:a" matches "sess:*" of rule sess:*` + "\n# ",
+			`:4:31: "lock:1" matches "lock:*" of rule b` + "\n# " + odd + `:3:10: "lock:1" does not match "sess:*" of rule sess:*` + "\n" +
+				`# no rule takes "x"` + "\n# " + odd + `:3:10: "x" does not match "sess:*" of rule sess:*` + "\n# " + odd + `:4:20: "x" does not match "sess:a*" or "lock:*" of rule b` + "\n",
+			"> MGET sess:a lock:1 x\n= MGET sess:a lock:1 x\n# forwarded as it is; the reply: passes unchanged\n"}},
+		{name: "explain which rule in JSON", args: []string{"explain", "-c", odd, "--json", "GET", "lock:1"}, stdout: []string{
+			`"keys":[{"key":"lock:1","rule":"b","pattern":"lock:*","at":"` + odd + `:4:31","passed_over":[{"rule":"sess:*","patterns":["sess:*"],"at":"` + odd + `:3:10"}]}]}`}},
+		{name: "explain a command without keys", args: []string{"explain", "-c", odd, "DBSIZE"}, stdout: []string{"# the command names no key, and every rule is for some\n> DBSIZE\n"}},
+		{name: "explain many keys", args: []string{"explain", "-c", odd, "DEL", "a", "b", "c", "d", "e", "f"}, stdout: []string{"# and 2 keys more\n> DEL a b c d e f\n"}},
+		{name: "explain an unknown command", args: []string{"explain", "-c", odd, "FOO"}, stdout: []string{"# tenant default\n> FOO\n! ERR unknown command 'FOO', with args beginning with: \n# refused: nothing is sent\n"}},
 		{name: "explain lines", args: []string{"explain", "-c", plain}, stdin: "# words\n\nGET a\nSET 'a b' v\n", stdout: []string{"> GET a\n= GET a\n", "> SET \"a b\" v\n"}},
 		{name: "explain bad line", args: []string{"explain", "-c", plain}, stdin: "GET a\nGET 'a\n", code: 1, stderr: []string{"sessiongate: line 2: a quote is not closed"}},
 		{name: "explain for whom", args: []string{"explain", "-c", good, "GET", "a"}, code: 2, stderr: []string{"which tenant? add --tenant with one of shop, wiki"}},

@@ -153,6 +153,12 @@ type Flags struct {
 // Load builds the Config: defaults, then the file, then the environment, then flags, the later ones winning.
 // readFile is os.ReadFile or a stand-in. The error joins one *Error for each thing that is wrong.
 func Load(flags Flags, environ []string, readFile func(string) ([]byte, error)) (Config, error) {
+	c, _, err := Read(flags, environ, readFile)
+	return c, err
+}
+
+// Read is Load, and tells besides where each setting was written.
+func Read(flags Flags, environ []string, readFile func(string) ([]byte, error)) (Config, Places, error) {
 	c := Default()
 	l := &ledger{origins: map[string]Origin{}}
 	file := l.file(flags, environ, readFile, &c)
@@ -165,7 +171,7 @@ func Load(flags Flags, environ []string, readFile func(string) ([]byte, error)) 
 	l.check(&c)
 	l.secrets(&c, readFile)
 	l.credentials(&c) // only now are the passwords known
-	return c, l.err()
+	return c, Places{l}, l.err()
 }
 
 // file reads the configuration file, if one is named, and returns its name.

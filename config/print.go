@@ -33,7 +33,7 @@ func (c Config) String() string {
 // printFields writes the settings of struct v, one a line, leaving out those without a value.
 func printFields(b *strings.Builder, v reflect.Value, indent int) {
 	for _, f := range fields(v) {
-		if blank(f.value) {
+		if blank(f.value) && !open(v, f.name) {
 			continue
 		}
 		v := reflect.Indirect(f.value)
@@ -89,8 +89,21 @@ func blank(v reflect.Value) bool {
 		return plainText(v) == ""
 	case v.Kind() == reflect.Slice:
 		return v.Len() == 0
+	case v.Kind() == reflect.Struct:
+		return saysNothing(v)
 	}
 	return v.IsZero()
+}
+
+// saysNothing tells whether no setting of struct v has a value.
+func saysNothing(v reflect.Value) bool {
+	return !slices.ContainsFunc(fields(v), func(f field) bool { return !blank(f.value) })
+}
+
+// open tells whether the setting is the password of a tenant that lets everyone in, which has to be said where there are others.
+func open(v reflect.Value, name string) bool {
+	t, ok := v.Interface().(Tenant)
+	return ok && name == "password" && t.Password == "" && t.PasswordFile == "" && t.User == ""
 }
 
 // printed returns how v is written on a single line, "" if it takes more. A part that is there and says nothing, as
@@ -98,14 +111,14 @@ func blank(v reflect.Value) bool {
 func printed(v reflect.Value) string {
 	switch {
 	case scalar(v.Type()):
-		return quoted(plainText(v))
+		return word(v)
 	case list(v.Type()):
 		items := make([]string, v.Len())
 		for i := range items {
-			items[i] = quoted(plainText(v.Index(i)))
+			items[i] = word(v.Index(i))
 		}
 		return "[" + strings.Join(items, ", ") + "]"
-	case v.Kind() == reflect.Struct && v.IsZero():
+	case v.Kind() == reflect.Struct && saysNothing(v):
 		return "{}"
 	}
 	return ""
@@ -122,11 +135,30 @@ func plainText(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
+// word is how scalar v is written: as itself where every reader of YAML takes it for what it is, or else in quotes.
+func word(v reflect.Value) string {
+	text := plainText(v)
+	switch v.Kind() {
+	case reflect.Bool, reflect.Int:
+		if text != "" {
+			return text
+		}
+	case reflect.String:
+		if other.MatchString(text) {
+			return `"` + text + `"`
+		}
+	}
+	return quoted(text)
+}
+
+// other is text that YAML takes for something else: a number, true, null.
+var other = regexp.MustCompile(`(?i)^([0-9._+-]+(e[0-9+-]*)?|0[xo][0-9a-f_]*|true|false|yes|no|on|off|null)$`)
+
 // plain is text that means itself in YAML without quotes.
 var plain = regexp.MustCompile(`^[A-Za-z0-9/]([A-Za-z0-9_./:@+-]*[A-Za-z0-9_/])?$`)
 
 func quoted(text string) string {
-	if plain.MatchString(text) && !strings.EqualFold(text, "null") {
+	if plain.MatchString(text) {
 		return text
 	}
 	var b strings.Builder

@@ -11,6 +11,7 @@ type options struct {
 
 	keepTTL, persist bool
 	nx               bool // does nothing if the key exists
+	xx               bool // does nothing unless it does
 	get              bool // hands out the old value
 }
 
@@ -25,15 +26,14 @@ func parseOptions(r *Request) (o options) {
 		return o
 	}
 	set := effect == command.SetOpts
-	xx := false
 	args := r.Args
 	for i := r.Spec.Expiry.Arg; i < len(args); i++ {
 		o.any = true
 		switch arg := args[i]; {
-		case set && command.IsWord(arg, "NX") && !xx:
+		case set && command.IsWord(arg, "NX") && !o.xx:
 			o.nx = true
 		case set && command.IsWord(arg, "XX") && !o.nx:
-			xx = true
+			o.xx = true
 		case set && command.IsWord(arg, "GET"):
 			o.get = true
 		case set && command.IsWord(arg, "KEEPTTL") && o.word == 0:

@@ -19,9 +19,11 @@ type RuleConfig struct {
 	Expiry   *ExpiryConfig `yaml:"expiry"`
 	Size     *SizeConfig   `yaml:"size"`
 	Commands *AccessConfig `yaml:"commands"`
+
+	KeyEntropy Bits `yaml:"key_entropy"` // bits that the id in a new key's name must hold at least, as estimated; 0: any
 }
 
-// kinds lists the kinds of rules in the order in which they are applied: who may, how big, how long. A kind is a section of
+// kinds lists the kinds of rules in the order in which they are applied: who may, how big, under what name, how long. A kind is a section of
 // a rule's configuration. Refusing kinds come first. The namespace, which is no section, comes after all of them.
 var kinds = []struct {
 	name string
@@ -29,6 +31,9 @@ var kinds = []struct {
 }{
 	{"commands", func(c *RuleConfig) (section, bool) { return c.Commands, c.Commands != nil }},
 	{"size", func(c *RuleConfig) (section, bool) { return c.Size, c.Size != nil }},
+	{"key_entropy", func(c *RuleConfig) (section, bool) {
+		return entropyConfig{int(c.KeyEntropy), c.Keys}, c.KeyEntropy != 0
+	}},
 	{"expiry", func(c *RuleConfig) (section, bool) { return c.Expiry, c.Expiry != nil }},
 }
 
@@ -94,7 +99,7 @@ func (c *RuleConfig) set() *ruleSet {
 
 // writes reports whether the rule is about what is written.
 func (c *RuleConfig) writes() bool {
-	return c.Size != nil || c.Expiry != nil && *c.Expiry != ExpiryConfig{}
+	return c.Size != nil || c.KeyEntropy != 0 || c.Expiry != nil && *c.Expiry != ExpiryConfig{}
 }
 
 func (c *RuleConfig) globs() []glob {
@@ -162,7 +167,7 @@ func (c *RuleConfig) check(report func(Problem)) {
 	}
 	if sections == 0 {
 		report(Problem{Text: "sets nothing",
-			Hint: "add expiry, size or commands; to exempt keys from later rules, write expiry: {}"})
+			Hint: "add expiry, size, commands or key_entropy; to exempt keys from later rules, write expiry: {}"})
 	}
 }
 

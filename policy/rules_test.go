@@ -36,7 +36,7 @@ func TestConfig_Check(t *testing.T) {
 			"rules[0].expiry.default: -1m0s is below zero", "rules[0].expiry.max: -1h0m0s is below zero"}},
 		{"too fine", expiry(ExpiryConfig{Max: 5}), []string{"rules[0].expiry.max: 5ns is finer than a millisecond"}},
 		{"over alone", expiry(ExpiryConfig{Default: h, Over: "refuse"}), []string{"rules[0].expiry.over: is of no use without max"}},
-		{"no section", Config{Rules: []RuleConfig{{Name: "x"}}}, []string{"rules[0]: sets nothing; add expiry, size or commands"}},
+		{"no section", Config{Rules: []RuleConfig{{Name: "x"}}}, []string{"rules[0]: sets nothing; add expiry, size, commands or key_entropy"}},
 		{"exempting", Config{Rules: []RuleConfig{{Keys: []string{"*_LOCK"}, Expiry: &ExpiryConfig{}}}}, nil},
 		{"no size", Config{Rules: []RuleConfig{{Size: &SizeConfig{}}}}, []string{"rules[0].size: sets nothing"}},
 		{"bad size", Config{Rules: []RuleConfig{{Size: &SizeConfig{Key: -1, Value: -5}}}}, []string{

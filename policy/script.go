@@ -12,13 +12,19 @@ func (p *Policy) AppendConfinement(dst []byte, limit int64) []byte {
 	b, sizes := Bound{Default: -1}, int64(0)
 	if len(p.sets) == 1 && len(p.sets[0].globs) == 0 {
 		b.Default = 0
+		byName := false
 		for _, rule := range p.sets[0].rules {
 			switch rule := rule.(type) {
 			case *expiry:
 				b = rule.whole()
 			case *size:
 				sizes = rule.value
+			case *entropy:
+				byName = true
 			}
+		}
+		if byName {
+			b = Bound{Default: -1}
 		}
 	}
 	if limit == 0 {

@@ -153,8 +153,13 @@ func sizeUnit(name string) int64 {
 	return 0
 }
 
-// MarshalText writes the form that UnmarshalText reads.
-func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+// MarshalText writes the form that UnmarshalText reads, nothing for the zero Size.
+func (s Size) MarshalText() ([]byte, error) {
+	if s == 0 {
+		return nil, nil
+	}
+	return []byte(s.String()), nil
+}
 
 // String is the size in the largest unit that leaves a whole number.
 func (s Size) String() string {
@@ -167,4 +172,25 @@ func (s Size) String() string {
 		}
 	}
 	return best
+}
+
+// Bits is a number of bits; zero stands for a setting that is not there, and has the empty text.
+type Bits int
+
+// UnmarshalText reads a whole number.
+func (b *Bits) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number; write a number of bits, as 64 or 128", text)
+	}
+	*b = Bits(n)
+	return nil
+}
+
+// MarshalText writes the form that UnmarshalText reads.
+func (b Bits) MarshalText() ([]byte, error) {
+	if b == 0 {
+		return nil, nil
+	}
+	return strconv.AppendInt(nil, int64(b), 10), nil
 }

@@ -16,6 +16,8 @@ type Explanation struct {
 	Verdict string   `json:"verdict"`          // forward, rewrite, refuse or local
 	Sent    []string `json:"sent,omitempty"`   // what goes upstream
 	Reason  string   `json:"reason,omitempty"` // the refusal's text
+	Reply   string   `json:"reply,omitempty"`  // in words, what is done to the reply
+	Names   []string `json:"-"`                // of the keys it names, as the client names them
 }
 
 // String is the explanation as a transcript: the command after ">", what is sent after "=", a refusal after "!".
@@ -23,11 +25,21 @@ func (e Explanation) String() string {
 	text := "> " + e.Command + "\n"
 	switch e.Verdict {
 	case "refuse":
-		return text + "! " + e.Reason + "\n"
+		text += "! " + e.Reason + "\n"
 	case "local":
-		return text + "# answered by the proxy\n"
+	default:
+		text += "= " + strings.Join(e.Sent, " | ") + "\n"
 	}
-	return text + "= " + strings.Join(e.Sent, " | ") + "\n"
+	return text + "# " + e.verdict() + "\n"
+}
+
+// verdict is a sentence on what becomes of command and reply.
+func (e Explanation) verdict() string {
+	said := map[string]string{"forward": "forwarded as it is", "rewrite": "rewritten", "refuse": "refused: nothing is sent", "local": "answered by the proxy"}[e.Verdict]
+	if e.Reply != "" {
+		said += "; the reply: " + e.Reply
+	}
+	return said
 }
 
 // Explain decides one command by p, with the code that serves clients, at the given time of the upstream, Unix milliseconds.
@@ -42,7 +54,7 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 		return e.refused(string(s.local))
 	}
 	if c.spec == nil {
-		e.Sent = []string{e.Command}
+		e.Sent, e.Reply = []string{e.Command}, "passes unchanged"
 		return e
 	}
 	s.req = policy.Request{Spec: c.spec, Args: args, Now: now}
@@ -55,6 +67,7 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 			return e.refused("-" + errSyntax)
 		}
 		s.req.Names = names
+		e.Names = keyNames(&s.req)
 	}
 	p.Decide(&s.req, &s.plan)
 	switch {
@@ -62,7 +75,9 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 		e.Rule = s.plan.Refusal.Rule
 		return e.refused(string(s.plan.Refusal.AppendRESP(nil)))
 	case c.spec.State == command.Local || composed:
-		e.Verdict = "local"
+		if e.Verdict = "local"; composed {
+			e.Reply = "made up of the replies to several commands upstream"
+		}
 		return e
 	}
 	if forms[c.spec.ID] != noScript && p.ConfinesScripts() {
@@ -85,7 +100,18 @@ func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	if len(e.Sent) != 1 || e.Sent[0] != e.Command {
 		e.Verdict = "rewrite"
 	}
+	e.Reply = s.replyWords(p)
 	return e
+}
+
+// keyNames are the keys that rules look at.
+func keyNames(r *policy.Request) (list []string) {
+	for _, name := range r.Names {
+		if name.Kind == command.In || name.Kind == command.Out {
+			list = append(list, string(r.Args[name.Arg]))
+		}
+	}
+	return list
 }
 
 var guardNames = [...]string{policy.GuardAppend: "append", policy.GuardKeys: "keys", policy.GuardAfter: "after",
