@@ -92,9 +92,9 @@ const noKey = -1
 type Policy struct {
 	namespace *namespace
 	sets      []*ruleSet
-	index     index    // finds a key's set
-	keyless   *ruleSet // for commands that name no key; may be nil
-	confines  bool     // there are rules on what is written
+	index     index     // finds a key's set
+	keyless   *ruleSet  // for commands that name no key; may be nil
+	confines  bool      // there are rules on what is written
 	readOnly  *readOnly // nil: the tenant may write
 }
 

@@ -57,13 +57,15 @@ func Defaults() Config {
 
 // Server accepts clients and owns their sessions.
 type Server struct {
-	cfg     Config
-	pool    *upstream.Pool
-	tenants *tenants
-	log     *zap.Logger
-	refused refusalLog
-	scripts *allScripts
-	started time.Time
+	cfg      Config
+	main     *upstream.Pool // of clients that are nobody's yet, and of tenants that have none of their own
+	tenants  atomic.Pointer[tenants]
+	log      *zap.Logger
+	refused  refusalLog
+	suspects *suspects
+	scripts  *allScripts
+	started  time.Time
+	stopping chan struct{} // closed when the end begins
 
 	lastID   atomic.Int64
 	Counts   Counts
@@ -79,20 +81,23 @@ type Server struct {
 // Counts are running totals since the start, for INFO and metrics.
 type Counts struct {
 	Connections, Rejected, Commands, Refused, Withheld, Panics atomic.Int64
+	FailedLogins, Reloads, FailedReloads                       atomic.Int64
 }
 
-// New returns a Server that forwards to pool under the tenants' rules. It serves nothing until Serve.
+// New returns a Server that forwards to pool, unless a tenant has its own, under the tenants' rules. It serves nothing until Serve.
 func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Server {
 	s := &Server{
 		cfg:      cfg,
-		pool:     pool,
-		tenants:  newTenants(list),
+		main:     pool,
 		log:      log,
 		refused:  refusalLog{log: log},
+		suspects: newSuspects(),
 		scripts:  newAllScripts(),
+		stopping: make(chan struct{}),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
 	}
+	s.tenants.Store(newTenants(list, pool))
 	s.clock.Store(s.started.Unix())
 	s.window.Store(firstWindow)
 	return s
@@ -118,6 +123,7 @@ func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	case err = <-failed:
 	}
 	s.draining.Store(true)
+	close(s.stopping)
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}
@@ -153,6 +159,10 @@ func (s *Server) wait(cut context.CancelFunc) {
 // longer each time, as net/http does; it never spins and never gives up while the listener is open.
 func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 	var pause time.Duration
+	var tenant string
+	if own, ok := ln.(tenantListener); ok {
+		tenant = own.tenant
+	}
 	limit := newBucket(s.cfg.AcceptRate)
 	for {
 		limit.wait(ctx)
@@ -160,7 +170,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(ctx, conn)
+			s.admit(ctx, conn, tenant)
 			continue
 		case s.draining.Load() || errors.Is(err, net.ErrClosed):
 			return nil
@@ -175,13 +185,14 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// admit starts a session for conn, or tells the client in Redis's words that there is no room.
-func (s *Server) admit(ctx context.Context, conn net.Conn) {
+// admit starts a session for conn, which came by a listener of that tenant's, if of anyone's, or tells the client in Redis's words that there is no room.
+func (s *Server) admit(ctx context.Context, conn net.Conn, tenant string) {
 	s.Counts.Connections.Add(1)
 	if tcp, ok := conn.(*net.TCPConn); ok && s.cfg.KeepAlive > 0 {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: s.cfg.KeepAlive, Interval: s.cfg.KeepAlive / 3})
 	}
 	c := newSession(s, conn, s.lastID.Add(1))
+	c.came.tenant = tenant
 	s.mu.Lock()
 	room := len(s.sessions) < s.cfg.Clients
 	if room {

@@ -178,7 +178,7 @@ func (s *Session) inEach(ctx context.Context, dbs []int, f func(context.Context)
 	home, link := s.db, s.link
 	defer func() { s.db, s.link, s.fixed = home, link, nil }()
 	for _, db := range dbs {
-		s.db, s.fixed = db, s.srv.pool.Link(s.proto, db)
+		s.db, s.fixed = db, s.pool().Link(s.proto, db)
 		if err := f(ctx); err != nil {
 			return err
 		}
