@@ -89,6 +89,12 @@ func TestRun(t *testing.T) {
 		{name: "serve without certificate", args: []string{"serve"}, environ: []string{"SESSIONGATE_LISTEN=tls://127.0.0.1:0", "SESSIONGATE_TLS_CERT=/no/c", "SESSIONGATE_TLS_KEY=/no/k"},
 			code: 1, stderr: []string{"sessiongate: listen on tls://127.0.0.1:0: certificate and key: open /no/c: no such file or directory\n"}},
 
+		{name: "hash", args: []string{"hash"}, stdin: "hunter2\n", stdout: []string{"$argon2id$v=19$m=19456,t=2,p=1$"}},
+		{name: "hash without a line's end", args: []string{"hash"}, stdin: "hunter2", stdout: []string{"$argon2id$"}},
+		{name: "hash of nothing", args: []string{"hash"}, code: 1, stderr: []string{"sessiongate: hash reads the password from standard input: EOF"}},
+		{name: "hash of an empty line", args: []string{"hash"}, stdin: "\n", code: 1, stderr: []string{"sessiongate: the password is empty"}},
+		{name: "hash with the password as an argument", args: []string{"hash", "x"}, code: 2, stderr: []string{"hash takes no argument"}},
+
 		{name: "explain", args: []string{"explain", "-c", good, "--tenant", "shop", "--", "SET", "s", "v", "EX", "99999"},
 			stdout: []string{"# tenant shop, rule web\n> SET s v EX 99999\n= SET shop:s v EX 43200\n"}},
 		{name: "explain without --", args: []string{"explain", "SET", "s", "v"}, stdout: []string{"> SET s v\n= SET s v EX 1800\n"}},
@@ -236,6 +242,19 @@ tenants:
 	}
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there")
+	}
+}
+
+// A hash that was printed is the password of its tenant.
+func TestHash_serves(t *testing.T) {
+	hashed := strings.TrimSpace(execute(t, "hunter2\n", nil, "hash").stdout)
+	s := serve(t, 1, []string{"SESSIONGATE_PASSWORD=" + hashed}, "--listen", "127.0.0.1:0")
+	for password, want := range map[string]string{"hunter2": "<nil>", hashed: "WRONGPASS invalid username-password pair or user is disabled."} {
+		c := redis.NewClient(&redis.Options{Addr: s.addrs[0], Password: password, MaxRetries: -1})
+		if got := fmt.Sprint(c.Ping(t.Context()).Err()); got != want {
+			t.Errorf("%s: got %s, want %s", password, got, want)
+		}
+		_ = c.Close()
 	}
 }
 
