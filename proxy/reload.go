@@ -166,9 +166,9 @@ func (s *Session) login(t *Tenant, of *tenants) *policy.Refusal {
 	}
 	if old != nil {
 		s.disown(false) // what it has upstream belongs to the tenant it leaves
-		s.link = nil
 		old.leave()
 	}
+	s.link = nil
 	if t != nil && (old == nil || t.Pool != old.Pool || t.start() != old.start()) {
 		s.db = t.start()
 	}
