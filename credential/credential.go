@@ -85,9 +85,9 @@ type Attempt struct {
 	sum, mac [sha256.Size]byte
 }
 
-// NewAttempt borrows the password.
+// NewAttempt takes a copy of the password.
 func NewAttempt(password []byte) *Attempt {
-	a := &Attempt{password: password, sum: sha256.Sum256(password)}
+	a := &Attempt{password: bytes.Clone(password), sum: sha256.Sum256(password)}
 	mac := hmac.New(sha256.New, processKey[:])
 	mac.Write(password)
 	mac.Sum(a.mac[:0])
@@ -111,7 +111,7 @@ func (c *Credential) Try(a *Attempt) bool {
 	if ok, sure := c.Matches(a); sure {
 		return ok
 	}
-	if subtle.ConstantTimeCompare(c.slow.hash, c.slow.of(bytes.Clone(a.password))) != 1 {
+	if subtle.ConstantTimeCompare(c.slow.hash, c.slow.of(a.password)) != 1 {
 		return false
 	}
 	mac := a.mac

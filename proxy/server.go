@@ -65,7 +65,6 @@ type Server struct {
 	suspects *suspects
 	scripts  *allScripts
 	started  time.Time
-	stopping chan struct{} // closed when the end begins
 
 	lastID   atomic.Int64
 	Counts   Counts
@@ -93,7 +92,6 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 		refused:  refusalLog{log: log},
 		suspects: newSuspects(),
 		scripts:  newAllScripts(),
-		stopping: make(chan struct{}),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
 	}
@@ -123,7 +121,6 @@ func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	case err = <-failed:
 	}
 	s.draining.Store(true)
-	close(s.stopping)
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}

@@ -156,28 +156,29 @@ func TestSuspects_note(t *testing.T) {
 	}
 }
 
-// A password that has to be hashed is found; nothing waits longer than the end of the server.
+// A password that has to be hashed is found; nothing waits longer than its client.
 func TestSuspects_try(t *testing.T) {
-	g, stopping := newSuspects(), make(chan struct{})
+	g := newSuspects()
 	all := someTenants(t, TenantConfig{Name: "a", Passwords: []string{credential.Hash([]byte("right"))}})
 	wrong, right := credential.NewAttempt([]byte("wrong")), credential.NewAttempt([]byte("right"))
-	if got, err := g.try(t.Context(), stopping, "x", all.all, wrong); got != nil || err != nil {
+	if got, err := g.try(t.Context(), "x", all.all, wrong); got != nil || err != nil {
 		t.Errorf("wrong: got %v, %v", nameOf(got), err)
 	}
 	for range 10 {
 		g.note("bad", time.Now())
 	}
+	ctx, leave := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := g.try(context.Background(), stopping, "bad", all.all, wrong) // put off by its delay
+		_, err := g.try(ctx, "bad", all.all, wrong) // put off by its delay
 		ended <- err
 	}()
-	if got, err := g.try(t.Context(), stopping, "x", all.all, right); nameOf(got) != "a" || err != nil {
+	if got, err := g.try(t.Context(), "x", all.all, right); nameOf(got) != "a" || err != nil {
 		t.Errorf("right: got %v, %v", nameOf(got), err)
 	}
-	close(stopping)
-	if err := <-ended; err != errStopping {
-		t.Errorf("at the end: %v", err)
+	leave()
+	if err := <-ended; err != errGone {
+		t.Errorf("when its client has left: %v", err)
 	}
 }
 
