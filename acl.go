@@ -41,17 +41,24 @@ func (p *program) acl(tenant string) error {
 		}
 		all = []config.Tenant{one}
 	}
-	found := false
+	found, elsewhere := false, false
 	for _, t := range all {
 		u := cfg.Upstream
 		if t.Upstream != nil {
 			u = *t.Upstream
 		}
-		if t.Namespace == "" || t.Upstream != nil && tenant == "" {
+		if t.Namespace == "" {
+			continue
+		}
+		if t.Upstream != nil && tenant == "" {
+			elsewhere = true
 			continue
 		}
 		found = true
 		fmt.Fprintf(p.stdout, "ACL SETUSER %s\n", strings.Join(quoted(proxy.WallRules(t.Namespace, secret(u))), " "))
+	}
+	if !found && elsewhere {
+		return usageError{errors.New("each tenant with a namespace has an upstream of its own; add --tenant")}
 	}
 	if !found {
 		return errors.New("there is no tenant with a namespace: nothing keeps scripts from any key, and nothing has to")

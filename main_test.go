@@ -55,6 +55,7 @@ tenants:
 func TestRun(t *testing.T) {
 	good, bad := file(t, twoTenants), file(t, "upstrem: x\nthreads: two\n")
 	plain := file(t, "upstream: redis://127.0.0.1:6379\n")
+	own := file(t, "upstream: redis://127.0.0.1:6379\ntenants: [{name: shop, upstream: redis://127.0.0.1:6380, namespace: 'shop:'}]\n")
 	tests := []struct {
 		name    string
 		args    []string
@@ -88,6 +89,10 @@ func TestRun(t *testing.T) {
 		{name: "serve bad", args: []string{"-c", bad}, code: 1, stderr: []string{":2:10: threads: "}},
 		{name: "serve without certificate", args: []string{"serve"}, environ: []string{"SESSIONGATE_LISTEN=tls://127.0.0.1:0", "SESSIONGATE_TLS_CERT=/no/c", "SESSIONGATE_TLS_KEY=/no/k"},
 			code: 1, stderr: []string{"sessiongate: listen on tls://127.0.0.1:0: certificate and key: open /no/c: no such file or directory\n"}},
+
+		{name: "acl", args: []string{"acl", "-c", good}, stdout: []string{"ACL SETUSER sessiongate:shop: ", "ACL SETUSER sessiongate:wiki: "}},
+		{name: "acl, an upstream of its own", args: []string{"acl", "-c", own, "--tenant", "shop"}, stdout: []string{"ACL SETUSER sessiongate:shop: "}},
+		{name: "acl, nothing for the upstream of all", args: []string{"acl", "-c", own}, code: 2, stderr: []string{"has an upstream of its own; add --tenant"}},
 
 		{name: "hash", args: []string{"hash"}, stdin: "hunter2\n", stdout: []string{"$argon2id$v=19$m=19456,t=2,p=1$"}},
 		{name: "hash without a line's end", args: []string{"hash"}, stdin: "hunter2", stdout: []string{"$argon2id$"}},

@@ -108,7 +108,9 @@ func (r *reloader) apply(ctx context.Context, cfg config.Config, files *files) e
 	if err != nil {
 		return err
 	}
-	proxy.VerifyWalls(ctx, next.newWalls, r.log)
+	limit, cancel := context.WithTimeout(ctx, time.Duration(cfg.Upstream.ConnectTimeout))
+	proxy.VerifyWalls(limit, next.newWalls, r.log) // says what is wrong; scripts are refused until it is right
+	cancel()
 	r.certs.use(cert)
 	r.server.SetTenants(next.tenants)
 	before := r.stage

@@ -170,26 +170,35 @@ func (p *program) banner(log *zap.Logger, cfg config.Config, listeners []net.Lis
 	} else {
 		log.Info("upstream", zap.String("addr", upstream), zap.String("driver", cfg.Upstream.Driver))
 	}
-	open := false
+	open := map[string]bool{} // by the tenant whose listener it is
 	for _, t := range cfg.Everyone() {
 		rules := make([]string, len(t.Rules))
 		for i, rule := range t.Rules {
 			rules[i] = config.Summary(rule)
 		}
-		reached := len(t.Listen)+len(t.Cert) > 0
-		open = open || len(t.All()) == 0 && !reached
+		needsNothing := len(t.All())+len(t.Cert) == 0
+		open[t.Name] = needsNothing
+		open[""] = open[""] || needsNothing && len(t.Listen) == 0
 		log.Info("tenant", zap.String("name", t.Name), zap.String("namespace", t.Namespace),
 			zap.Bool("password", len(t.All()) > 0), zap.Strings("rules", rules))
 	}
-	for i, at := range places(cfg) {
-		log.Info("listening", zap.Stringer("addr", at.at.At(listeners[i].Addr())))
-		if open && at.tenant == "" && !at.at.Local() && cfg.TLS.ClientCA == "" {
-			log.Warn("anyone who can reach this address is let in: no password is set", zap.Stringer("addr", at.at))
+	for i, p := range places(cfg) {
+		log.Info("listening", zap.Stringer("addr", p.at.At(listeners[i].Addr())), ofTenant(p.tenant))
+		if open[p.tenant] && !p.at.Local() && cfg.TLS.ClientCA == "" {
+			log.Warn("anyone who can reach this address is let in: no password is set", zap.Stringer("addr", p.at))
 		}
 	}
 	if cfg.Upstream.URL == config.Memory && terminal(p.stdout) {
 		fmt.Fprintf(p.stdout, "\ntry: redis-cli%s set sess:1 v\n\n", cliOptions(listeners[0].Addr()))
 	}
+}
+
+// ofTenant names a tenant in the log, if there is one.
+func ofTenant(name string) zap.Field {
+	if name == "" {
+		return zap.Skip()
+	}
+	return zap.String("tenant", name)
 }
 
 // cliOptions is what redis-cli needs to reach addr.
