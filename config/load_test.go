@@ -79,6 +79,10 @@ func TestLoad(t *testing.T) {
 			want: func(c *config.Config) {
 				c.Passwords, c.Rate = []config.Secret{"a", "b"}, config.Rate{Commands: 100, Burst: 200}
 			}},
+		{name: "hashes from the environment", file: redis, environ: []string{"SESSIONGATE_PASSWORDS=['$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA', b]"},
+			want: func(c *config.Config) {
+				c.Passwords = []config.Secret{"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA", "b"}
+			}},
 		{name: "a tenant's upstream has its defaults", file: redis + "tenants: [{name: a, upstream: 'redis://b', db: 0, rate: 5}]", want: func(c *config.Config) {
 			u := config.Default().Upstream
 			u.URL = "redis://b"

@@ -106,7 +106,7 @@ func (c *Credential) Matches(a *Attempt) (ok, sure bool) {
 	return subtle.ConstantTimeCompare(known[:], a.mac[:]) == 1, true
 }
 
-// Try is Matches for a password that has to be hashed slowly: it takes some 10 ms of a core and many megabytes, on purpose.
+// Try is Matches for a password that has to be hashed slowly: it takes some 50 ms of a core and many megabytes, on purpose.
 func (c *Credential) Try(a *Attempt) bool {
 	if ok, sure := c.Matches(a); sure {
 		return ok

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -286,6 +287,36 @@ func TestTenants_WrongPasswords(t *testing.T) {
 	}
 	if n := strings.Count(g.out.String(), "wrong password"); n < 1 || n > 3 {
 		t.Errorf("the log has %d lines on wrong passwords", n)
+	}
+}
+
+// Who waits for the answer to a wrong password is let go when it leaves, and keeps the program from nothing.
+func TestTenants_WrongPasswordsEnd(t *testing.T) {
+	t.Parallel()
+	r, addr := startRedis(t), loopback(freePort(t))
+	g := startGate(t, "listen: "+addr+"\ndrain: 1m\npassword: sesame\n"+r.upstream())
+	g.waitFor(t, "tcp", addr)
+	in := dial(t, addr)
+	in.want(ok, "AUTH", "sesame")
+	wrong := strings.Repeat(encode("AUTH", "wrong"), 8) // 100 ms + 200 + ... + 3.2 s + 3.2 s + 3.2 s
+	for range 3 {
+		c := dial(t, addr)
+		c.send(wrong)
+		c.Close()
+	}
+	start := time.Now()
+	eventually(t, "those that have left are forgotten", func() bool { return strings.Contains(in.do("INFO"), "sessiongate_connected_clients:1\r\n") })
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("clients that have left stay for %v", took)
+	}
+	waits := dial(t, addr)
+	waits.send(wrong)
+	waits.wantPrefix("-WRONGPASS", "PING")
+	start = time.Now()
+	g.signal(t, syscall.SIGTERM)
+	<-g.done
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the program takes %v to end", took)
 	}
 }
 

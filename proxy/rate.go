@@ -70,7 +70,7 @@ func (m *meter) recent(now int64) int64 {
 // overRate reports whether the command is one too many for the tenant; then it has been answered. What was begun can be
 // ended, and a MULTI is not refused: what follows it would run outside of a transaction.
 func (s *Session) overRate(c cmd) bool {
-	if c.spec != nil && (c.spec.Flags&command.PreAuth != 0 || unlimited[c.spec.State]) {
+	if c.spec != nil && unlimited(c.spec) {
 		return false
 	}
 	t, now := s.tenant, time.Now().UnixNano()
@@ -94,5 +94,11 @@ func (s *Session) overRate(c cmd) bool {
 	return true
 }
 
-// unlimited are the states of commands that begin or end what belongs together.
-var unlimited = map[command.State]bool{command.Begin: true, command.End: true, command.Unwatch: true}
+// unlimited reports whether the command serves to log in or out, or begins or ends what belongs together.
+func unlimited(spec *command.Spec) bool {
+	switch spec.State {
+	case command.Begin, command.End, command.Unwatch:
+		return true
+	}
+	return spec.Flags&command.PreAuth != 0
+}

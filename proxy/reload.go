@@ -92,7 +92,7 @@ func (s *Session) catchUp(ctx context.Context) error {
 	}
 	t := now.byName[s.tenant.Name]
 	switch {
-	case t == nil:
+	case t == nil, t.live != s.tenant.live: // or another has come under its name
 		return errors.Join(errRemoved, s.flush())
 	case s.tx.open:
 		return nil
