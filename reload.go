@@ -96,12 +96,12 @@ func (r *reloader) reload(ctx context.Context, why string) {
 
 // apply prepares everything that can fail, and then swaps.
 func (r *reloader) apply(ctx context.Context, cfg config.Config, files *files) error {
-	if names := command.Extend(cfg.Commands.Extras()); len(names) > 0 { // it takes nothing away, so it can come first
-		r.log.Info("commands added", zap.Strings("names", names))
-	}
 	cert, err := r.certs.load(cfg, files)
 	if err != nil {
 		return err
+	}
+	if names := command.Extend(cfg.Commands.Extras()); len(names) > 0 { // before the rules, which may name them
+		r.log.Info("commands added", zap.Strings("names", names))
 	}
 	cfg.Upstream = r.started.Upstream
 	next, err := r.stage.next(cfg, r.log, func(pool opened) error { return ping(ctx, pool) })

@@ -337,7 +337,11 @@ func TestReload_RedisCLI(t *testing.T) {
 	if got, want := cli("keys", "*"), "NOPERM this rule does not allow the 'keys' command (rule \"web\")"; !strings.Contains(got, want) {
 		t.Errorf("keys prints %q", got)
 	}
-	if got := cli("info", "sessiongate"); !strings.Contains(cli("info"), "sessiongate_reloads:1") {
+	if got := cli("info"); !strings.Contains(got, "sessiongate_reloads:1") {
 		t.Errorf("info prints %q", got)
+	}
+	g.reload("rules: [{name: web, expiry: {max: 1h}}]\ncommands: {custom: [{name: my.get, keys: 1}]}\n")
+	if g.logged(`"msg":"commands added","names":["MY.GET"]`) != 1 {
+		t.Error("the log doesn't say that a command was added")
 	}
 }
