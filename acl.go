@@ -18,6 +18,7 @@ func (p *program) aclCommand() *cobra.Command {
 		Use:   "acl",
 		Short: "Print the ACL users with which the upstream keeps scripts in their namespaces",
 		Long: "Print, for each tenant with a namespace, the command that makes the upstream's ACL user which its scripts run as.\n" +
+			"Tenants with an upstream of their own are printed by --tenant alone, as the command is for that upstream.\n" +
 			"With upstream.acl: manage, Sessiongate gives that command itself; with verify, you do, for example by\n\n" +
 			"  sessiongate acl --config sessiongate.yaml | redis-cli",
 		Args: noArgs,
@@ -40,13 +41,24 @@ func (p *program) acl(tenant string) error {
 		}
 		all = []config.Tenant{one}
 	}
-	found := false
+	found, elsewhere := false, false
 	for _, t := range all {
+		u := cfg.Upstream
+		if t.Upstream != nil {
+			u = *t.Upstream
+		}
 		if t.Namespace == "" {
 			continue
 		}
+		if t.Upstream != nil && tenant == "" {
+			elsewhere = true
+			continue
+		}
 		found = true
-		fmt.Fprintf(p.stdout, "ACL SETUSER %s\n", strings.Join(quoted(proxy.WallRules(t.Namespace, secret(cfg.Upstream))), " "))
+		fmt.Fprintf(p.stdout, "ACL SETUSER %s\n", strings.Join(quoted(proxy.WallRules(t.Namespace, secret(u))), " "))
+	}
+	if !found && elsewhere {
+		return usageError{errors.New("each tenant with a namespace has an upstream of its own; add --tenant")}
 	}
 	if !found {
 		return errors.New("there is no tenant with a namespace: nothing keeps scripts from any key, and nothing has to")

@@ -13,29 +13,48 @@ import (
 	"time"
 
 	"sessiongate/config"
+	"sessiongate/proxy"
 )
 
-// listen opens all the listeners of the configuration, or none.
-func listen(ctx context.Context, cfg config.Config) (_ []net.Listener, err error) {
+// place is an address to accept clients on: everybody's, or a tenant's own.
+type place struct {
+	tenant string // empty: everybody's
+	at     config.Listener
+}
+
+// places lists all of the configuration.
+func places(cfg config.Config) (all []place) {
+	for _, at := range cfg.Listen {
+		all = append(all, place{"", at})
+	}
+	for _, t := range cfg.Tenants {
+		for _, at := range t.Listen {
+			all = append(all, place{t.Name, at})
+		}
+	}
+	return all
+}
+
+// listen opens all the listeners of the configuration, in the order of places, or none.
+func listen(ctx context.Context, cfg config.Config, certs *certificates) (_ []net.Listener, err error) {
 	var all []net.Listener
 	defer func() {
 		if err != nil {
 			closeAll(all)
 		}
 	}()
-	for _, at := range cfg.Listen {
-		l, err := listenAt(ctx, at, time.Duration(cfg.Limits.KeepAlive))
+	for _, p := range places(cfg) {
+		l, err := listenAt(ctx, p.at, time.Duration(cfg.Limits.KeepAlive))
 		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", at, err)
+			return nil, fmt.Errorf("listen on %s: %w", p.at, err)
+		}
+		if p.at.TLS {
+			l = tls.NewListener(l, certs.config())
+		}
+		if p.tenant != "" {
+			l = proxy.TenantListener(l, p.tenant)
 		}
 		all = append(all, l)
-		if at.TLS {
-			conf, err := serverTLS(cfg.TLS)
-			if err != nil {
-				return nil, fmt.Errorf("listen on %s: %w", at, err)
-			}
-			all[len(all)-1] = tls.NewListener(l, conf)
-		}
 	}
 	return all, nil
 }

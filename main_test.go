@@ -56,6 +56,7 @@ func TestRun(t *testing.T) {
 	good, bad := file(t, twoTenants), file(t, "upstrem: x\nthreads: two\n")
 	plain := file(t, "upstream: redis://127.0.0.1:6379\n")
 	odd := file(t, "upstream: redis://127.0.0.1:6379\nrules:\n- {keys: 'sess:*', expiry: {max: 1h}}\n- {name: b, keys: ['sess:a*', 'lock:*'], expiry: {min: 1m}}\n")
+	own := file(t, "upstream: redis://127.0.0.1:6379\ntenants: [{name: shop, upstream: redis://127.0.0.1:6380, namespace: 'shop:'}]\n")
 	tests := []struct {
 		name    string
 		args    []string
@@ -96,6 +97,16 @@ func TestRun(t *testing.T) {
 		{name: "serve bad", args: []string{"-c", bad}, code: 1, stderr: []string{":2:10: threads: "}},
 		{name: "serve without certificate", args: []string{"serve"}, environ: []string{"SESSIONGATE_LISTEN=tls://127.0.0.1:0", "SESSIONGATE_TLS_CERT=/no/c", "SESSIONGATE_TLS_KEY=/no/k"},
 			code: 1, stderr: []string{"sessiongate: listen on tls://127.0.0.1:0: certificate and key: open /no/c: no such file or directory\n"}},
+
+		{name: "acl", args: []string{"acl", "-c", good}, stdout: []string{"ACL SETUSER sessiongate:shop: ", "ACL SETUSER sessiongate:wiki: "}},
+		{name: "acl, an upstream of its own", args: []string{"acl", "-c", own, "--tenant", "shop"}, stdout: []string{"ACL SETUSER sessiongate:shop: "}},
+		{name: "acl, nothing for the upstream of all", args: []string{"acl", "-c", own}, code: 2, stderr: []string{"has an upstream of its own; add --tenant"}},
+
+		{name: "hash", args: []string{"hash"}, stdin: "hunter2\n", stdout: []string{"$argon2id$v=19$m=19456,t=2,p=1$"}},
+		{name: "hash without a line's end", args: []string{"hash"}, stdin: "hunter2", stdout: []string{"$argon2id$"}},
+		{name: "hash of nothing", args: []string{"hash"}, code: 1, stderr: []string{"sessiongate: hash reads the password from standard input: EOF"}},
+		{name: "hash of an empty line", args: []string{"hash"}, stdin: "\n", code: 1, stderr: []string{"sessiongate: the password is empty"}},
+		{name: "hash with the password as an argument", args: []string{"hash", "x"}, code: 2, stderr: []string{"hash takes no argument"}},
 
 		{name: "explain", args: []string{"explain", "-c", good, "--tenant", "shop", "--", "SET", "s", "v", "EX", "99999"},
 			stdout: []string{"# tenant shop, rule web\n# " + good + ":3:65: rule web takes every key\n" +
@@ -255,6 +266,19 @@ tenants:
 	}
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there")
+	}
+}
+
+// A hash that was printed is the password of its tenant.
+func TestHash_serves(t *testing.T) {
+	hashed := strings.TrimSpace(execute(t, "hunter2\n", nil, "hash").stdout)
+	s := serve(t, 1, []string{"SESSIONGATE_PASSWORD=" + hashed}, "--listen", "127.0.0.1:0")
+	for password, want := range map[string]string{"hunter2": "<nil>", hashed: "WRONGPASS invalid username-password pair or user is disabled."} {
+		c := redis.NewClient(&redis.Options{Addr: s.addrs[0], Password: password, MaxRetries: -1})
+		if got := fmt.Sprint(c.Ping(t.Context()).Err()); got != want {
+			t.Errorf("%s: got %s, want %s", password, got, want)
+		}
+		_ = c.Close()
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +16,6 @@ import (
 
 	"sessiongate/command"
 	"sessiongate/config"
-	"sessiongate/policy"
 	"sessiongate/proxy"
 	"sessiongate/upstream"
 )
@@ -25,6 +26,7 @@ func (p *program) serveCommand() *cobra.Command {
 		Short: "Accept clients and forward their commands under the rules (the default)",
 		Long: "Accept clients and forward their commands to the upstream under the rules.\n\n" +
 			"Without a configuration and an upstream, sessions are kept in memory, for trying things out.\n" +
+			"A configuration file that has changed is put into force, and so it is at SIGHUP.\n" +
 			"SIGTERM or SIGINT lets clients finish what is under way, a second one ends at once.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
@@ -33,39 +35,47 @@ func (p *program) serveCommand() *cobra.Command {
 
 // serve runs the proxy until ctx ends and the last client is done.
 func (p *program) serve(ctx context.Context) error {
-	cfg, err := config.Load(p.flags, p.environ, os.ReadFile)
+	files := newFiles(nil)
+	cfg, err := config.Load(p.flags, p.environ, files.read)
 	if err != nil {
 		return err
 	}
 	log := newLogger(cfg.Log, p.stderr)
 	defer func() { _ = log.Sync() }() // a terminal can't be synced, and says so
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	command.Extend(cfg.Commands.Extras())
-	tenants, err := tenants(cfg)
-	if err != nil {
-		return err
-	}
 	runtime.GOMAXPROCS(threads(cfg))
-	listeners, err := listen(ctx, cfg)
+	r := &reloader{p: p, log: log, started: cfg, files: files, certs: &certificates{}}
+	conf, err := r.certs.load(cfg, files)
 	if err != nil {
 		return err
 	}
-	pool, closePool, err := openUpstream(cfg.Upstream, log)
+	r.certs.use(conf)
+	listeners, err := listen(ctx, cfg, r.certs)
 	if err != nil {
+		return err
+	}
+	if r.stage, err = openStage(cfg, log); err != nil {
 		closeAll(listeners)
 		return err
 	}
-	defer closePool()
+	defer func() { r.stage.closeAllBut(&stage{}) }()
+	pool := r.stage.pools[cfg.Upstream].Pool
 	p.banner(log, cfg, listeners, pool.Addr())
+	r.server = proxy.New(limits(cfg), pool, r.stage.tenants, log)
 	if cfg.Commands.Learn {
 		go proxy.Learn(ctx, pool, log)
 	}
-	if cfg.Upstream.ACL == "verify" {
-		go proxy.VerifyWalls(ctx, pool, tenants, log)
+	if walls := r.stage.toVerify(cfg); len(walls) > 0 {
+		go proxy.VerifyWalls(ctx, walls, log)
 	}
 	context.AfterFunc(ctx, func() {
 		log.Info("stopping: clients finish what is under way", zap.Duration("drain", time.Duration(cfg.Drain)))
 	})
-	err = proxy.New(limits(cfg), pool, tenants, log).Serve(ctx, listeners)
+	defer r.start(ctx, hangup)()
+	err = r.server.Serve(ctx, listeners)
 	log.Info("stopped")
 	return err
 }
@@ -78,23 +88,6 @@ func threads(cfg config.Config) int {
 		return cfg.Threads
 	}
 	return min(max(runtime.NumCPU()/2, 1), 4)
-}
-
-// tenants makes each tenant of the configuration one that the proxy can serve.
-func tenants(cfg config.Config) ([]*proxy.Tenant, error) {
-	var all []*proxy.Tenant
-	for _, t := range cfg.Everyone() {
-		rules, err := policy.New(t.Config)
-		if err != nil {
-			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
-		}
-		tenant := proxy.NewTenant(t.Name, t.User, t.Password.Reveal(), rules)
-		if t.Namespace != "" && cfg.Upstream.ACL != "off" {
-			tenant.SetWall(proxy.NewWall(t.Namespace, secret(cfg.Upstream), cfg.Upstream.ACL == "manage"))
-		}
-		all = append(all, tenant)
-	}
-	return all, nil
 }
 
 // limits is the part of the configuration that the client side goes by.
@@ -177,25 +170,35 @@ func (p *program) banner(log *zap.Logger, cfg config.Config, listeners []net.Lis
 	} else {
 		log.Info("upstream", zap.String("addr", upstream), zap.String("driver", cfg.Upstream.Driver))
 	}
-	open := false
+	open := map[string]bool{} // by the tenant whose listener it is
 	for _, t := range cfg.Everyone() {
 		rules := make([]string, len(t.Rules))
 		for i, rule := range t.Rules {
 			rules[i] = config.Summary(rule)
 		}
-		open = open || t.Password == ""
+		needsNothing := len(t.All())+len(t.Cert) == 0
+		open[t.Name] = needsNothing
+		open[""] = open[""] || needsNothing && len(t.Listen) == 0
 		log.Info("tenant", zap.String("name", t.Name), zap.String("namespace", t.Namespace),
-			zap.Bool("password", t.Password != ""), zap.Strings("rules", rules))
+			zap.Bool("password", len(t.All()) > 0), zap.Strings("rules", rules))
 	}
-	for i, l := range listeners {
-		log.Info("listening", zap.Stringer("addr", cfg.Listen[i].At(l.Addr())))
-		if open && !cfg.Listen[i].Local() && cfg.TLS.ClientCA == "" {
-			log.Warn("anyone who can reach this address is let in: no password is set", zap.Stringer("addr", cfg.Listen[i]))
+	for i, p := range places(cfg) {
+		log.Info("listening", zap.Stringer("addr", p.at.At(listeners[i].Addr())), ofTenant(p.tenant))
+		if open[p.tenant] && !p.at.Local() && cfg.TLS.ClientCA == "" {
+			log.Warn("anyone who can reach this address is let in: no password is set", zap.Stringer("addr", p.at))
 		}
 	}
 	if cfg.Upstream.URL == config.Memory && terminal(p.stdout) {
 		fmt.Fprintf(p.stdout, "\ntry: redis-cli%s set sess:1 v\n\n", cliOptions(listeners[0].Addr()))
 	}
+}
+
+// ofTenant names a tenant in the log, if there is one.
+func ofTenant(name string) zap.Field {
+	if name == "" {
+		return zap.Skip()
+	}
+	return zap.String("tenant", name)
 }
 
 // cliOptions is what redis-cli needs to reach addr.

@@ -15,11 +15,9 @@ import (
 // check reports every value, and every pair of values, that can't be worked with. It changes nothing.
 func (l *ledger) check(c *Config) {
 	l.listeners(c)
-	l.upstream(c)
+	l.upstream("upstream", c.Upstream)
 	l.numbers(c)
 	l.oneOf("tls.min_version", c.TLS.MinVersion, "1.2", "1.3")
-	l.oneOf("upstream.driver", c.Upstream.Driver, "shared", "go-redis")
-	l.oneOf("upstream.acl", c.Upstream.ACL, "manage", "verify", "off")
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "auto", "json", "console")
 	l.commands(c)
@@ -31,11 +29,24 @@ func (l *ledger) listeners(c *Config) {
 		l.judge("listen", "names no address", "write one, such as 127.0.0.1:6380")
 	}
 	secure := false
-	for i, a := range c.Listen {
-		secure = secure || a.TLS
-		for j, b := range c.Listen[:i] {
-			if a.Address != "" && a.Network == b.Network && a.Address == b.Address && !strings.HasSuffix(a.Address, ":0") {
-				l.judge(index("listen", i), fmt.Sprintf("%q is the address of listen[%d] too", a, j), "")
+	type place struct {
+		path string
+		at   Listener
+	}
+	var all []place
+	for i, at := range c.Listen {
+		all = append(all, place{index("listen", i), at})
+	}
+	for i, t := range c.Tenants {
+		for j, at := range t.Listen {
+			all = append(all, place{index(index("tenants", i)+".listen", j), at})
+		}
+	}
+	for i, a := range all {
+		secure = secure || a.at.TLS
+		for _, b := range all[:i] {
+			if a.at.Address != "" && a.at.Network == b.at.Network && a.at.Address == b.at.Address && !strings.HasSuffix(a.at.Address, ":0") {
+				l.judge(a.path, fmt.Sprintf("%q is the address of %s too", a.at, b.path), "")
 			}
 		}
 	}
@@ -55,33 +66,38 @@ func (l *ledger) listeners(c *Config) {
 
 const upstreamHint = "write redis://host:port/db, rediss://host:port/db for TLS, unix:///path, or memory:// to try things out"
 
-func (l *ledger) upstream(c *Config) {
-	u := c.Upstream
+// upstream checks the upstream of all at path, or that of a tenant.
+func (l *ledger) upstream(path string, u Upstream) {
 	if u.URL == "" {
-		l.judge("upstream", "is missing", upstreamHint)
+		l.judge(path, "is missing", upstreamHint)
 		return
 	}
-	l.url(u.URL)
+	l.url(path+".url", u.URL)
+	l.oneOf(path+".driver", u.Driver, "shared", "go-redis")
+	l.oneOf(path+".acl", u.ACL, "manage", "verify", "off")
+	l.atLeast(path+".links", int64(u.Links), 1, "")
+	l.atLeast(path+".hold", int64(u.Hold), 0, "")
+	l.atLeast(path+".connect_timeout", int64(u.ConnectTimeout), 1, "ms")
+	l.atLeast(path+".read_timeout", int64(u.ReadTimeout), 1, "ms")
 	inURL := strings.Contains(u.URL.Reveal(), "@")
 	switch {
 	case u.Password != "" && u.PasswordFile != "":
-		l.judge("upstream.password_file", "is given besides upstream.password", "keep one of them")
+		l.judge(path+".password_file", "is given besides "+path+".password", "keep one of them")
 	case inURL && (u.Password != "" || u.PasswordFile != "" || u.User != ""):
-		l.judge("upstream.url", "holds credentials, which are given besides it", "keep one of them")
+		l.judge(path+".url", "holds credentials, which are given besides it", "keep one of them")
 	case u.User != "" && u.Password == "" && u.PasswordFile == "":
-		l.judge("upstream.user", "has no password", "write upstream.password or upstream.password_file")
+		l.judge(path+".user", "has no password", "write "+path+".password or "+path+".password_file")
 	}
 	if u.TLS != (UpstreamTLS{}) && !strings.HasPrefix(u.URL.Reveal(), "rediss://") {
-		l.judge("upstream.tls", "is of no use: the upstream speaks no TLS", "write rediss:// in place of redis://")
+		l.judge(path+".tls", "is of no use: the upstream speaks no TLS", "write rediss:// in place of redis://")
 	}
 	if (u.TLS.Cert == "") != (u.TLS.Key == "") {
-		l.judge("upstream.tls", "needs both cert and key, or neither", "")
+		l.judge(path+".tls", "needs both cert and key, or neither", "")
 	}
 }
 
 // url checks as much of the upstream's URL as can be without asking Redis's own client, and never quotes it whole.
-func (l *ledger) url(u URL) {
-	const path = "upstream.url"
+func (l *ledger) url(path string, u URL) {
 	if u == Memory {
 		return
 	}
@@ -129,16 +145,16 @@ func (l *ledger) numbers(c *Config) {
 		{"limits.login", int64(c.Limits.Login), 0, ""},
 		{"limits.write", int64(c.Limits.Write), 0, ""},
 		{"limits.keepalive", int64(c.Limits.KeepAlive), 0, ""},
-		{"upstream.links", int64(c.Upstream.Links), 1, ""},
-		{"upstream.hold", int64(c.Upstream.Hold), 0, ""},
-		{"upstream.connect_timeout", int64(c.Upstream.ConnectTimeout), 1, "ms"},
-		{"upstream.read_timeout", int64(c.Upstream.ReadTimeout), 1, "ms"},
 		{"threads", int64(c.Threads), 0, ""},
 		{"drain", int64(c.Drain), 0, ""},
 	} {
-		if n.got < n.min {
-			l.judge(n.path, fmt.Sprintf("is below %d%s", n.min, n.unit), "")
-		}
+		l.atLeast(n.path, n.got, n.min, n.unit)
+	}
+}
+
+func (l *ledger) atLeast(path string, got, least int64, unit string) {
+	if got < least {
+		l.judge(path, fmt.Sprintf("is below %d%s", least, unit), "")
 	}
 }
 
@@ -153,37 +169,6 @@ func (l *ledger) oneOf(path, got string, want ...string) {
 	l.judge(path, fmt.Sprintf("%q is not known", clip(got)), hint)
 }
 
-// tenants checks names, rules and namespaces.
-func (l *ledger) tenants(c *Config) {
-	if len(c.Tenants) == 0 {
-		l.rules("", c.Config, c.Commands)
-		l.namespace("namespace", c.Namespace)
-		if c.Password != "" && c.PasswordFile != "" {
-			l.judge("password_file", "is given besides password", "keep one of them")
-		}
-		return
-	}
-	for _, path := range []string{"password", "password_file", "namespace", "rules"} {
-		if l.wrote(path) {
-			l.judge(path, "is given besides tenants", "move it into a tenant")
-		}
-	}
-	for i, t := range c.Tenants {
-		path := index("tenants", i)
-		l.rules(path, t.Config, c.Commands)
-		l.namespace(path+".namespace", t.Namespace)
-		if t.Name == "" {
-			l.judge(path, "has no name", `write "name: ..."`)
-		}
-		if t.Password != "" && t.PasswordFile != "" {
-			l.judge(path+".password_file", "is given besides password", "keep one of them")
-		}
-		for j, other := range c.Tenants[:i] {
-			l.apart(path, t, index("tenants", j), other)
-		}
-	}
-}
-
 // namespace reports what Redis can't take in a namespace: it blanks or cuts control characters in errors, puts quotes around names
 // there, and has no blanks in ACL users and patterns.
 func (l *ledger) namespace(path, namespace string) {
@@ -192,22 +177,6 @@ func (l *ledger) namespace(path, namespace string) {
 			l.judge(path, fmt.Sprintf("%q holds the character %q", clip(namespace), rune(c)), `leave out blanks, quotes and control characters, as in "app1:"`)
 			return
 		}
-	}
-}
-
-// apart reports what keeps two tenants from being told apart: a name, or keys that both could reach.
-func (l *ledger) apart(path string, t Tenant, otherPath string, other Tenant) {
-	if t.Name != "" && t.Name == other.Name {
-		l.judge(path+".name", fmt.Sprintf("%q is the name of %s too", clip(t.Name), otherPath), "")
-	}
-	a, b := string(t.Namespace), string(other.Namespace)
-	switch {
-	case a == b:
-		l.judge(path+".namespace", fmt.Sprintf("%q is the namespace of %s too", a, otherPath), "give each tenant its own")
-	case strings.HasPrefix(a, b):
-		l.judge(path+".namespace", fmt.Sprintf("%q lies in %q, the namespace of %s", a, b, otherPath), "no namespace may begin with another")
-	case strings.HasPrefix(b, a):
-		l.judge(path+".namespace", fmt.Sprintf("%q holds %q, the namespace of %s", a, b, otherPath), "no namespace may begin with another")
 	}
 }
 
@@ -220,56 +189,47 @@ func (l *ledger) rules(path string, c policy.Config, known Commands) {
 	})
 }
 
-// secrets fetches the passwords that files hold. A line's end after the password is not part of it.
+// secrets fetches the passwords that files hold. A line's end after a password is not part of it.
 func (l *ledger) secrets(c *Config, readFile func(string) ([]byte, error)) {
-	fetch := func(path, file string, into *Secret) {
-		if file == "" || *into != "" {
-			return
-		}
+	fetch := func(path, file string) (lines []Secret) {
 		text, err := readFile(file)
 		if err != nil {
 			l.judge(path, fmt.Sprintf("%q can't be read: %s", clip(file), reason(err)), "")
-			return
+			return nil
 		}
-		*into = Secret(strings.TrimRight(string(text), "\r\n"))
-		if *into == "" {
-			l.judge(path, fmt.Sprintf("%q is empty", clip(file)), "")
-		}
-	}
-	fetch("upstream.password_file", c.Upstream.PasswordFile, &c.Upstream.Password)
-	fetch("password_file", c.PasswordFile, &c.Password)
-	for i := range c.Tenants {
-		t := &c.Tenants[i]
-		fetch(index("tenants", i)+".password_file", t.PasswordFile, &t.Password)
-	}
-}
-
-// credentials checks that what a client says in AUTH leads to one tenant.
-func (l *ledger) credentials(c *Config) {
-	user := func(t Tenant) string {
-		if t.User == "" {
-			return "default"
-		}
-		return t.User
-	}
-	for i, t := range c.Tenants {
-		path := index("tenants", i)
-		switch {
-		case t.Password != "" || t.PasswordFile != "":
-		case t.User != "":
-			l.judge(path+".user", "has no password", "write password or password_file")
-		case len(c.Tenants) > 1 && !l.wrote(path+".password"):
-			l.judge(path, "has no password", `write one, or password: "" to let clients in that give none`)
-		}
-		for j, other := range c.Tenants[:i] {
-			switch {
-			case t.Password != other.Password || t.Password != "" && user(t) != user(other):
-			case t.Password != "":
-				l.judge(path+".password", fmt.Sprintf("user and password are those of %s too", index("tenants", j)), "give each tenant its own")
-			case l.wrote(path+".password") && l.wrote(index("tenants", j)+".password"):
-				l.judge(path+".password", fmt.Sprintf("is empty, as that of %s is", index("tenants", j)), "only one tenant can be for clients that give no password")
+		for line := range strings.SplitSeq(string(text), "\n") {
+			if line = strings.TrimRight(line, "\r"); line != "" {
+				lines = append(lines, Secret(line))
 			}
 		}
+		if len(lines) == 0 {
+			l.judge(path, fmt.Sprintf("%q is empty", clip(file)), "")
+		}
+		return lines
+	}
+	upstream := func(path string, u *Upstream) {
+		if u == nil || u.PasswordFile == "" || u.Password != "" {
+			return
+		}
+		lines := fetch(path+".password_file", u.PasswordFile)
+		if len(lines) > 1 {
+			l.judge(path+".password_file", fmt.Sprintf("%q has %d lines", clip(u.PasswordFile), len(lines)), "an upstream has one password")
+		}
+		if len(lines) > 0 {
+			u.Password = lines[0]
+		}
+	}
+	passwords := func(path string, p *Credentials) {
+		if p.PasswordFile != "" && p.Password == "" {
+			p.FromFile = fetch(join(path, "password_file"), p.PasswordFile)
+		}
+	}
+	upstream("upstream", &c.Upstream)
+	passwords("", &c.Credentials)
+	for i := range c.Tenants {
+		path := index("tenants", i)
+		passwords(path, &c.Tenants[i].Credentials)
+		upstream(path+".upstream", c.Tenants[i].Upstream)
 	}
 }
 

@@ -22,8 +22,8 @@ type Config struct {
 	Limits   Limits     `yaml:"limits"`
 
 	// The short form, for a single tenant: what clients have to AUTH with, if anything, and their namespace and rules.
-	Password      Secret `yaml:"password"`
-	PasswordFile  string `yaml:"password_file"`
+	Credentials   `yaml:",inline"`
+	Rate          Rate `yaml:"rate,short=commands"`
 	policy.Config `yaml:",inline"`
 
 	Tenants []Tenant `yaml:"tenants"` // instead of the short form
@@ -85,13 +85,43 @@ type Limits struct {
 	KeepAlive  Duration    `yaml:"keepalive"`   // between TCP probes; 0: none
 }
 
-// Tenant is one set of clients, told from the others by what they AUTH with.
+// Tenant is one set of clients, told from the others by what they AUTH with, by the listener that they come to, or by their
+// certificate.
 type Tenant struct {
 	Name          string `yaml:"name"`
 	User          string `yaml:"user"` // "" is Redis's default user
-	Password      Secret `yaml:"password"`
-	PasswordFile  string `yaml:"password_file"`
+	Credentials   `yaml:",inline"`
+	Listen        []Listener `yaml:"listen"`             // for its clients alone
+	Cert          []string   `yaml:"cert"`               // its clients' certificates: CN=, a whole subject, dns:, uri:, email:
+	Upstream      *Upstream  `yaml:"upstream,short=url"` // nil: the one of all
+	DB            Database   `yaml:"db"`                 // where its clients begin
+	Clients       int        `yaml:"clients"`            // connected at once; 0: any number
+	Rate          Rate       `yaml:"rate,short=commands"`
 	policy.Config `yaml:",inline"`
+}
+
+// Credentials are what a tenant's clients AUTH with: any of the passwords will do, each in clear, as sha256:<hex>, or as an
+// argon2id hash.
+type Credentials struct {
+	Password     Secret   `yaml:"password"`
+	PasswordFile string   `yaml:"password_file"` // holds one a line
+	Passwords    []Secret `yaml:"passwords"`
+	FromFile     []Secret `yaml:"-"` // what PasswordFile holds
+}
+
+// All returns every password; none: there is no need of AUTH.
+func (c Credentials) All() []Secret {
+	var all []Secret
+	if c.Password != "" {
+		all = append(all, c.Password)
+	}
+	return append(append(all, c.Passwords...), c.FromFile...)
+}
+
+// Rate limits the commands of a tenant.
+type Rate struct {
+	Commands int `yaml:"commands"` // a second; 0: any number
+	Burst    int `yaml:"burst"`    // at once, after a silence; 0: as many as Commands
 }
 
 // Commands are those that Sessiongate doesn't know by itself, and which rules and namespaces would else refuse.
@@ -117,16 +147,9 @@ type Log struct {
 // Default returns what is in force where nothing else is said. It has no upstream and no rules.
 func Default() Config {
 	return Config{
-		Listen: []Listener{{Network: "tcp", Address: "127.0.0.1:6380"}},
-		TLS:    TLS{MinVersion: "1.2"},
-		Upstream: Upstream{
-			Driver:         "shared",
-			ACL:            "manage",
-			Links:          1,
-			Hold:           Duration(5 * time.Second),
-			ConnectTimeout: Duration(5 * time.Second),
-			ReadTimeout:    Duration(5 * time.Second),
-		},
+		Listen:   []Listener{{Network: "tcp", Address: "127.0.0.1:6380"}},
+		TLS:      TLS{MinVersion: "1.2"},
+		Upstream: defaultUpstream,
 		Limits: Limits{
 			Clients:   10000,
 			Args:      1 << 20,
@@ -141,6 +164,19 @@ func Default() Config {
 		Drain: Duration(30 * time.Second),
 	}
 }
+
+// defaultUpstream is what an upstream is where nothing is said but its address.
+var defaultUpstream = Upstream{
+	Driver:         "shared",
+	ACL:            "manage",
+	Links:          1,
+	Hold:           Duration(5 * time.Second),
+	ConnectTimeout: Duration(5 * time.Second),
+	ReadTimeout:    Duration(5 * time.Second),
+}
+
+// fill is for an upstream that is read where there was none.
+func (u *Upstream) fill() { *u = defaultUpstream }
 
 // Flags are the settings that the command line may give; empty ones were not given.
 type Flags struct {
@@ -222,5 +258,5 @@ func (c Config) Everyone() []Tenant {
 	if len(c.Tenants) > 0 {
 		return c.Tenants
 	}
-	return []Tenant{{Name: "default", Password: c.Password, PasswordFile: c.PasswordFile, Config: c.Config}}
+	return []Tenant{{Name: "default", Credentials: c.Credentials, Rate: c.Rate, Config: c.Config}}
 }

@@ -107,7 +107,7 @@ func (l *ledger) set(s setting, text string, origin Origin) {
 	switch {
 	case scalar(t):
 		l.setScalar(s.path, v, text)
-	case list(t):
+	case list(t) && !(t.Elem() == reflect.TypeFor[Secret]() && strings.HasPrefix(text, "[")): // hashes have commas in them
 		items := strings.Split(text, ",")
 		v.Set(reflect.MakeSlice(t, len(items), len(items)))
 		for i, item := range items {

@@ -67,7 +67,27 @@ func TestLoad(t *testing.T) {
 			e := &policy.ExpiryConfig{Max: duration(time.Hour)}
 			c.Rules = []policy.RuleConfig{{Keys: []string{"x"}, Expiry: e}, {Keys: []string{"y"}, Expiry: e}, {Expiry: e}}
 		}},
-		{name: "secret files", file: redis + "password_file: /p", want: func(c *config.Config) { c.PasswordFile, c.Password = "/p", "hunter2" }},
+		{name: "secret files", file: redis + "password_file: /p", want: func(c *config.Config) { c.PasswordFile, c.FromFile = "/p", []config.Secret{"hunter2"} }},
+
+		{name: "several passwords in a file", file: redis + "password_file: /two", want: func(c *config.Config) {
+			c.PasswordFile, c.FromFile = "/two", []config.Secret{"old", "new one"}
+		}},
+		{name: "passwords", file: redis + "passwords: [a, 0123]\nrate: 100\nread_only: true", want: func(c *config.Config) {
+			c.Passwords, c.Rate.Commands, c.ReadOnly = []config.Secret{"a", "0123"}, 100, true
+		}},
+		{name: "passwords and rate from the environment", file: redis, environ: []string{"SESSIONGATE_PASSWORDS=a,b", "SESSIONGATE_RATE=100", "SESSIONGATE_RATE_BURST=200"},
+			want: func(c *config.Config) {
+				c.Passwords, c.Rate = []config.Secret{"a", "b"}, config.Rate{Commands: 100, Burst: 200}
+			}},
+		{name: "hashes from the environment", file: redis, environ: []string{"SESSIONGATE_PASSWORDS=['$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA', b]"},
+			want: func(c *config.Config) {
+				c.Passwords = []config.Secret{"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA", "b"}
+			}},
+		{name: "a tenant's upstream has its defaults", file: redis + "tenants: [{name: a, upstream: 'redis://b', db: 0, rate: 5}]", want: func(c *config.Config) {
+			u := config.Default().Upstream
+			u.URL = "redis://b"
+			c.Tenants = []config.Tenant{{Name: "a", Upstream: &u, DB: config.Database{Given: true}, Rate: config.Rate{Commands: 5}}}
+		}},
 
 		{name: "environment", environ: []string{"PATH=/bin", "SESSIONGATE_UPSTREAM=redis://127.0.0.1:6379", "SESSIONGATE_LIMITS_CLIENTS=5"},
 			want: func(c *config.Config) { c.Limits.Clients = 5 }},
@@ -91,7 +111,7 @@ func TestLoad(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			disk := files{"/p": "hunter2\n"}
+			disk := files{"/p": "hunter2\n", "/two": "old\r\n\nnew one\n"}
 			if tt.file != "" {
 				tt.flags.File = "sessiongate.yaml"
 				disk["sessiongate.yaml"] = tt.file
@@ -162,7 +182,8 @@ func TestLoad_full(t *testing.T) {
 	// No field may have been left at its default: that would be a field without a way to set it.
 	for _, name := range atDefault(reflect.ValueOf(config.Default()), reflect.ValueOf(first)) {
 		switch name {
-		case "Config.Namespace", "Config.Rules", "Password", "PasswordFile": // the short form
+		case "Config.Namespace", "Config.Rules", "Config.ReadOnly", "Rate.Commands", "Rate.Burst": // the short form
+		case "Credentials.Password", "Credentials.PasswordFile", "Credentials.Passwords", "Credentials.FromFile":
 		case "Upstream.PasswordFile": // beside a password
 		default:
 			t.Errorf("%s is still at its default", name)
@@ -182,7 +203,7 @@ func TestLoad_full(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, disk["f"])
 	}
-	if first.String() != second.String() || first.Tenants[0].Password != second.Tenants[0].Password || second.Tenants[1].Password != "two" {
+	if first.String() != second.String() || first.Tenants[0].Password != second.Tenants[0].Password || second.Tenants[1].FromFile[0] != "two" {
 		t.Errorf("printed and read again: got\n%s\nwant\n%s", second, first)
 	}
 }

@@ -20,10 +20,13 @@ func (c Config) String() string {
 		}
 	}
 	fromFile(&c.Upstream.Password, c.Upstream.PasswordFile)
-	fromFile(&c.Password, c.PasswordFile)
 	c.Tenants = slices.Clone(c.Tenants)
 	for i := range c.Tenants {
-		fromFile(&c.Tenants[i].Password, c.Tenants[i].PasswordFile)
+		if u := c.Tenants[i].Upstream; u != nil {
+			shown := *u
+			fromFile(&shown.Password, shown.PasswordFile)
+			c.Tenants[i].Upstream = &shown
+		}
 	}
 	var b strings.Builder
 	printFields(&b, reflect.ValueOf(c), 0)

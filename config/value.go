@@ -27,6 +27,9 @@ func (d *document) value(path string, key Origin, n ast.Node, v reflect.Value, f
 			return
 		}
 		v.Set(reflect.New(v.Type().Elem()))
+		if u, ok := v.Interface().(interface{ fill() }); ok { // it has other defaults than zero
+			u.fill()
+		}
 		v = v.Elem()
 	}
 	switch {

@@ -12,11 +12,18 @@ import (
 // gatectl runs the program to its end and returns what it prints and its exit code.
 func gatectl(t testing.TB, args ...string) (out string, code int) {
 	t.Helper()
+	return gatectlStdin(t, "", args...)
+}
+
+// gatectlStdin is gatectl with something to read.
+func gatectlStdin(t testing.TB, stdin string, args ...string) (out string, code int) {
+	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
+	cmd.Stdin = strings.NewReader(stdin)
 	text, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

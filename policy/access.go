@@ -144,8 +144,11 @@ func (a *access) Apply(r *Request, _ int, p *Plan) {
 	}
 }
 
-// Denies reports whether the rule for commands without keys, or for every key, denies the command.
+// Denies reports whether the rule for commands without keys, or for every key, denies the command, or a read-only tenant's lack of rights does.
 func (p *Policy) Denies(spec *command.Spec) bool {
+	if p.readOnly != nil && p.readOnly.changes(spec) != "" {
+		return true
+	}
 	if p.keyless == nil {
 		return false
 	}

@@ -96,9 +96,10 @@ const noKey = -1
 type Policy struct {
 	namespace *namespace
 	sets      []*ruleSet
-	index     index    // finds a key's set
-	keyless   *ruleSet // for commands that name no key; may be nil
-	confines  bool     // there are rules on what is written
+	index     index     // finds a key's set
+	keyless   *ruleSet  // for commands that name no key; may be nil
+	confines  bool      // there are rules on what is written
+	readOnly  *readOnly // nil: the tenant may write
 }
 
 // ruleSet is one entry of the configuration's list of rules.
@@ -111,8 +112,10 @@ type ruleSet struct {
 // Prefix is what goes before every name; it must not be changed.
 func (p *Policy) Prefix() []byte { return p.namespace.prefix }
 
-// Transparent reports whether there are neither rules nor a namespace: everything passes unchanged.
-func (p *Policy) Transparent() bool { return len(p.sets) == 0 && len(p.namespace.prefix) == 0 }
+// Transparent reports whether there are neither rules nor a namespace, and writes are allowed: everything passes unchanged.
+func (p *Policy) Transparent() bool {
+	return len(p.sets) == 0 && len(p.namespace.prefix) == 0 && p.readOnly == nil
+}
 
 // Decide makes plan what is to be done with the request. It doesn't allocate unless it refuses or the plan's buffers have
 // yet to grow. The plan borrows from the request and is valid as long as the request's arguments are.
@@ -122,6 +125,11 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 		return
 	}
 	plan.Edit = r.Spec.Reply
+	if p.readOnly != nil {
+		if p.readOnly.Apply(r, noKey, plan); plan.Refusal != nil {
+			return
+		}
+	}
 	if len(p.sets) > 0 {
 		p.applySets(r, plan)
 	}

@@ -18,6 +18,7 @@ import (
 // The transcripts in testdata say what becomes of a command under rules:
 //
 //	namespace: app:
+//	read_only: true
 //	rules: expiry {default: 30m, max: 12h}
 //	> SET sess:1 v                        # what the client sends
 //	= SET sess:1 v EX 1800                # what Redis gets
@@ -54,7 +55,7 @@ func runTranscript(t *testing.T, file string) {
 		head, rest, _ := strings.Cut(line, " ")
 		switch head {
 		case "":
-		case "namespace:", "rules:":
+		case "namespace:", "rules:", "read_only:":
 			if policy != nil {
 				policy, config = nil, Config{}
 			}
@@ -96,8 +97,12 @@ var setting = regexp.MustCompile(`(\w+) (\[[^\]]*\]|\{[^}]*\}|[^\s\[{]+)`)
 
 func addSetting(t *testing.T, at string, c *Config, head, rest string) {
 	t.Helper()
-	if head == "namespace:" {
+	switch head {
+	case "namespace:":
 		c.Namespace = rest
+		return
+	case "read_only:":
+		c.ReadOnly = rest == "true"
 		return
 	}
 	var rule RuleConfig

@@ -10,6 +10,7 @@ import (
 type Config struct {
 	Namespace string       `yaml:"namespace"` // goes before every name upstream; empty: none
 	Rules     []RuleConfig `yaml:"rules"`     // a key belongs to the first that matches it, and to no other
+	ReadOnly  bool         `yaml:"read_only"` // whatever writes is refused
 }
 
 // RuleConfig is one rule: the keys it is for, and a section for each respect in which it rules them.
@@ -68,6 +69,9 @@ func New(c Config) (*Policy, error) {
 		return nil, errors.Join(problems...)
 	}
 	p := &Policy{namespace: newNamespace(c.Namespace)}
+	if c.ReadOnly {
+		p.readOnly = &readOnly{namespaced: c.Namespace != ""}
+	}
 	for i := range c.Rules {
 		set := c.Rules[i].set()
 		p.sets = append(p.sets, set)

@@ -80,7 +80,7 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 	seconds, err := parseTimeout(string(c.args[len(c.args)-1]))
 	until := time.Now().Add(time.Duration(min(seconds, 1e9) * float64(time.Second))) // some 30 years are as good as more
 	for {
-		s.link = s.srv.pool.Link(s.proto, s.db) // its EXEC must not end a watch of the client's
+		s.link = s.pool().Link(s.proto, s.db) // its EXEC must not end a watch of the client's
 		s.forward(ctx)
 		if s.own != own || s.slots[0].text {
 			s.edit()
@@ -166,7 +166,7 @@ const unblockTries = 10 * time.Millisecond
 // one, and then the reply holds it, or it takes none.
 func (s *Session) letGo(ctx context.Context, own *own) {
 	b := upstream.Batch{Req: appendCommand(nil, unblock(own.conn.ID, "TIMEOUT")), Count: 1}
-	_ = s.srv.pool.Link(2, s.srv.pool.DB()).Do(ctx, &b)
+	_ = s.pool().Link(2, s.pool().DB()).Do(ctx, &b)
 	_ = s.conn.SetReadDeadline(time.Now().Add(unblockTries))
 }
 
@@ -203,7 +203,7 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		return
 	}
 	if !isError(s.batch.Replies[0].Raw) {
-		own.topics.change(c, &s.tenant.globs)
+		own.topics.change(c, &s.tenant.live.globs)
 	}
 	own.pump.expect(!own.topics.none(), own.pump.lines)
 	s.describe()

@@ -13,12 +13,14 @@ import (
 	"github.com/tidwall/redcon"
 
 	"sessiongate/resp"
+	"sessiongate/upstream"
 )
 
 // about is what others see of a session, in CLIENT LIST and for timeouts. It is replaced, never changed.
 type about struct {
 	since    time.Time
-	tenant   string // "" until authenticated
+	tenant   string         // "" until authenticated
+	pool     *upstream.Pool // whose connections it uses
 	user     string
 	name     string
 	libName  string
@@ -42,7 +44,7 @@ func (s *Session) describe() { s.rename(func(*about) {}) }
 // rename publishes the session's state of now, changed by f.
 func (s *Session) rename(f func(*about)) {
 	a := *s.about.Load()
-	a.proto, a.db, a.tenant, a.user = s.proto, s.db, "", ""
+	a.proto, a.db, a.tenant, a.user, a.pool = s.proto, s.db, "", "", s.pool()
 	if s.tenant != nil {
 		a.tenant, a.user = s.tenant.Name, s.tenant.User
 	}
@@ -240,7 +242,7 @@ func (s *Session) clientKill(_ context.Context, c cmd) {
 		s.say(errText)
 		return
 	}
-	if f.user != "" && !s.srv.tenants.hasUser(f.user) {
+	if f.user != "" && !s.srv.tenants.Load().hasUser(f.user) {
 		s.say("ERR No such user '" + f.user + "'")
 		return
 	}

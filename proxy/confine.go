@@ -259,7 +259,7 @@ func (s *Session) scripts() *scripts {
 	if s.tenant == nil {
 		return nil
 	}
-	switch all := s.tenant.scripts; {
+	switch all := s.tenant.live.scripts; {
 	case walled && confined:
 		return &all.both
 	case walled:

@@ -15,7 +15,11 @@ func (s *Session) decide(c cmd) bool {
 	case s.tenant == nil && (c.spec == nil || c.spec.Flags&command.PreAuth == 0):
 		s.refuse(appendLockedOut(s.local, c))
 		return true
-	case s.tenant == nil || s.leaves(c):
+	case s.tenant == nil:
+		return false
+	case s.tenant.Rate.Commands > 0 && s.overRate(c):
+		return true
+	case s.leaves(c):
 		return false
 	}
 	s.place(c)
@@ -77,7 +81,7 @@ func (s *Session) currentDB() int {
 // now is the upstream's clock, asked once per batch.
 func (s *Session) now() int64 {
 	if s.at == 0 {
-		s.at = s.srv.pool.Now()
+		s.at = s.pool().Now()
 	}
 	return s.at
 }

@@ -22,7 +22,7 @@ func editing(t testing.TB, namespace string, proto int) *Session {
 	}
 	srv := &Server{log: zap.NewNop(), sessions: map[int64]*Session{}}
 	srv.refused.log = srv.log
-	return &Session{srv: srv, flight: &flight{policy: p}, proto: proto, tenant: NewTenant("t", "", "", p)}
+	return &Session{srv: srv, flight: &flight{policy: p}, proto: proto, tenant: plainTenant(p, nil)}
 }
 
 func TestShow(t *testing.T) {

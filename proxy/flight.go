@@ -66,7 +66,7 @@ func (s *Session) route() {
 	case own:
 		s.link = s.own
 	case s.link == nil || s.own != nil && s.link == upstream.Link(s.own):
-		s.link = s.srv.pool.Link(s.proto, s.db)
+		s.link = s.pool().Link(s.proto, s.db)
 	}
 }
 

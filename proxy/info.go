@@ -90,9 +90,11 @@ func (s *Session) appendInfo(dst []byte) []byte {
 	counts := &srv.Counts
 	return fmt.Appendf(dst, "# Sessiongate\r\nsessiongate_version:%s\r\nsessiongate_uptime_in_seconds:%d\r\nsessiongate_tenant:%s\r\n"+
 		"sessiongate_connected_clients:%d\r\nsessiongate_total_connections_received:%d\r\nsessiongate_rejected_connections:%d\r\n"+
-		"sessiongate_total_commands_processed:%d\r\nsessiongate_refused_commands:%d\r\nsessiongate_withheld_replies:%d\r\n",
+		"sessiongate_total_commands_processed:%d\r\nsessiongate_refused_commands:%d\r\nsessiongate_withheld_replies:%d\r\n"+
+		"sessiongate_failed_logins:%d\r\nsessiongate_reloads:%d\r\nsessiongate_failed_reloads:%d\r\n",
 		srv.cfg.Version, int(time.Since(srv.started).Seconds()), tenant, clients, counts.Connections.Load(), counts.Rejected.Load(),
-		counts.Commands.Load(), counts.Refused.Load(), counts.Withheld.Load())
+		counts.Commands.Load(), counts.Refused.Load(), counts.Withheld.Load(),
+		counts.FailedLogins.Load(), counts.Reloads.Load(), counts.FailedReloads.Load())
 }
 
 // editCommandTable narrows what the upstream says about its commands to those that the tenant may call. The reply is a map of

@@ -23,7 +23,7 @@ func onLine(t testing.TB, c policy.Config, n int, args ...string) *Session {
 	t.Cleanup(func() { _ = pool.Close() })
 	data := []byte(strings.Repeat(wire(args...), n))
 	s := editing(t, "", 2)
-	s.srv.pool, s.tenant, s.window = pool, NewTenant("t", "", "", p), maxWindow
+	s.srv.main, s.tenant, s.window = pool, plainTenant(p, pool), maxWindow
 	s.link = pool.Link(2, 0)
 	s.in = newReader(&loopConn{data: data, piece: len(data)}, Defaults().Limits)
 	s.in.authed(true)

@@ -150,15 +150,22 @@ func (s *Session) leave(context.Context, cmd) {
 // reset puts the session back to how it began, as RESET does since Redis 6.2.
 func (s *Session) reset(context.Context, cmd) {
 	s.disown(false)
-	s.proto, s.db, s.link = 2, s.srv.pool.DB(), nil
+	s.proto, s.link = 2, nil
 	s.mute = muting{}
 	s.reply(redcon.AppendString(nil, "RESET"))
 	s.rename(func(a *about) { a.name = "" })
-	s.login(s.srv.tenants.open)
+	all := s.srv.tenants.Load()
+	if refusal := s.login(all.arriving(s.came), all); refusal != nil {
+		s.quit = true
+	}
+	if s.db = s.srv.main.DB(); s.tenant != nil {
+		s.db = s.tenant.start()
+	}
+	s.describe()
 }
 
 // auth handles AUTH password and AUTH user password.
-func (s *Session) auth(_ context.Context, c cmd) {
+func (s *Session) auth(ctx context.Context, c cmd) {
 	if len(c.args) > 3 {
 		s.say(errSyntax)
 		return
@@ -166,30 +173,15 @@ func (s *Session) auth(_ context.Context, c cmd) {
 	user, password := []byte("default"), c.args[len(c.args)-1]
 	if len(c.args) == 3 {
 		user = c.args[1]
-	} else if !s.srv.tenants.needPassword() {
+	} else if !s.srv.tenants.Load().needPassword() {
 		s.say(errNoPassword)
 		return
 	}
-	if !s.authenticate(user, password) {
-		s.say(errWrongPass)
+	if errText := s.authenticate(ctx, user, password); errText != "" {
+		s.say(errText)
 		return
 	}
 	s.ok()
-}
-
-// authenticate makes the session the tenant's that these credentials belong to. Without any credentials configured
-// the default user is whoever says so, as in a Redis without requirepass.
-func (s *Session) authenticate(user, password []byte) bool {
-	tenants := s.srv.tenants
-	t := tenants.find(user, password)
-	if t == nil && !tenants.needPassword() && string(user) == "default" {
-		t = tenants.open
-	}
-	if t == nil {
-		return false
-	}
-	s.login(t)
-	return true
 }
 
 // hello handles HELLO [version [AUTH user password] [SETNAME name]].
@@ -211,8 +203,8 @@ func (s *Session) hello(ctx context.Context, c cmd) {
 	for len(args) > 0 { // in their order, as Redis 7.0 takes them
 		switch word := strings.ToUpper(string(args[0])); {
 		case word == "AUTH" && len(args) >= 3:
-			if !s.authenticate(args[1], args[2]) {
-				s.say(errWrongPass)
+			if errText := s.authenticate(ctx, args[1], args[2]); errText != "" {
+				s.say(errText)
 				return
 			}
 			args = args[3:]
@@ -237,7 +229,7 @@ func (s *Session) hello(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
-	if s.srv.pool.Version() == "" {
+	if s.pool().Version() == "" {
 		_, _ = s.ask(ctx, []string{"PING"}) // any command has the upstream tell its version; if it is away, we have one
 	}
 	s.reply(s.appendHello(nil))
@@ -270,7 +262,7 @@ const oldestVersion = "7.0.0"
 func (s *Session) appendHello(dst []byte) []byte {
 	dst = resp.AppendMapHeader(dst, s.proto, 7)
 	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "server"), "redis")
-	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "version"), cmp.Or(s.srv.pool.Version(), oldestVersion))
+	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "version"), cmp.Or(s.pool().Version(), oldestVersion))
 	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "proto"), int64(s.proto))
 	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "id"), s.id)
 	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "mode"), "standalone")

@@ -101,11 +101,11 @@ func (s *Session) owned(ctx context.Context) (*own, error) {
 	if s.own != nil {
 		return s.own, nil
 	}
-	conn, err := s.srv.pool.Dedicated(ctx, s.proto, s.db)
+	conn, err := s.pool().Dedicated(ctx, s.proto, s.db)
 	if err != nil {
 		return nil, err
 	}
-	s.own = &own{conn: conn, timeout: s.srv.pool.ReadTimeout()}
+	s.own = &own{conn: conn, timeout: s.pool().ReadTimeout()}
 	s.link = s.own
 	return s.own, nil
 }

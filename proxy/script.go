@@ -28,19 +28,21 @@ func (s *Session) script(ctx context.Context, c cmd) {
 	}
 	defer func(link upstream.Link) { s.link = link }(s.link)
 	s.begin()
-	s.link = s.srv.pool.LinkAs(s.scriptRole(), s.proto, s.db)
+	s.link = s.pool().LinkAs(s.scriptRole(), s.proto, s.db)
 	mute := s.mute
 	s.bySum = !s.scriptFollows()
 	s.place(c)
 	for n := 1; n < maxScripts && len(s.batch.Req) < maxBatch && s.scriptFollows(); n++ {
 		args, raw, _ := s.in.next()
 		s.srv.Counts.Commands.Add(1)
-		s.place(cmd{spec: command.Lookup(args), args: args, raw: raw})
+		if c := (cmd{spec: command.Lookup(args), args: args, raw: raw}); s.tenant.Rate.Commands == 0 || !s.overRate(c) {
+			s.place(c)
+		}
 	}
 	s.forward(ctx)
 	if s.bySum && s.lacksScript() {
 		s.begin()
-		s.link = s.srv.pool.LinkAs(s.scriptRole(), s.proto, s.db)
+		s.link = s.pool().LinkAs(s.scriptRole(), s.proto, s.db)
 		s.bySum, s.mute = false, mute
 		s.place(c)
 		s.forward(ctx)
@@ -74,7 +76,7 @@ func (s *Session) scriptFollows() (yes bool) {
 // scriptRole is the role in which the tenant's scripts run.
 func (s *Session) scriptRole() *upstream.Role {
 	if len(s.policy.Prefix()) > 0 {
-		return s.tenant.wall
+		return s.tenant.Wall
 	}
 	return patient
 }
@@ -90,7 +92,7 @@ func (s *Session) walled(c cmd) (errText string) {
 	switch {
 	case len(s.policy.Prefix()) == 0 || s.tenant == nil:
 		return ""
-	case s.tenant.wall == nil:
+	case s.tenant.Wall == nil:
 		return errNoWall
 	case !s.tx.open && (s.own == nil || !s.own.tracks):
 		return ""
@@ -99,7 +101,7 @@ func (s *Session) walled(c cmd) (errText string) {
 	}
 	// The client's own connection is the pool's own user's, and takes the role for the script alone. One that has the role shows that
 	// the upstream grants it.
-	conn, err := s.srv.pool.DedicatedAs(context.Background(), s.tenant.wall, s.proto, s.db)
+	conn, err := s.pool().DedicatedAs(context.Background(), s.tenant.Wall, s.proto, s.db)
 	if err != nil {
 		var role *upstream.RoleError
 		if errors.As(err, &role) {

@@ -64,7 +64,7 @@ func (s *Session) send(c cmd) {
 	}
 	before := 0
 	if s.switches(c) {
-		s.batch.Req = s.tenant.wall.AppendTake(s.batch.Req)
+		s.batch.Req = s.tenant.Wall.AppendTake(s.batch.Req)
 		s.batch.Count++
 		before, s.own.stained = 1, true
 	}
@@ -81,7 +81,7 @@ func (s *Session) send(c cmd) {
 	}
 	n := before
 	if n > 0 {
-		s.batch.Req = s.srv.pool.AppendLeave(s.batch.Req)
+		s.batch.Req = s.pool().AppendLeave(s.batch.Req)
 	}
 	if follow {
 		var more int

@@ -57,12 +57,13 @@ func Defaults() Config {
 
 // Server accepts clients and owns their sessions.
 type Server struct {
-	cfg     Config
-	pool    *upstream.Pool
-	tenants *tenants
-	log     *zap.Logger
-	refused refusalLog
-	started time.Time
+	cfg      Config
+	main     *upstream.Pool // of clients that are nobody's yet, and of tenants that have none of their own
+	tenants  atomic.Pointer[tenants]
+	log      *zap.Logger
+	refused  refusalLog
+	suspects *suspects
+	started  time.Time
 
 	lastID   atomic.Int64
 	Counts   Counts
@@ -79,19 +80,21 @@ type Server struct {
 // Counts are running totals since the start, for INFO and metrics.
 type Counts struct {
 	Connections, Rejected, Commands, Refused, Withheld, Panics atomic.Int64
+	FailedLogins, Reloads, FailedReloads                       atomic.Int64
 }
 
-// New returns a Server that forwards to pool under the tenants' rules. It serves nothing until Serve.
+// New returns a Server that forwards to pool, unless a tenant has its own, under the tenants' rules. It serves nothing until Serve.
 func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Server {
 	s := &Server{
 		cfg:      cfg,
-		pool:     pool,
-		tenants:  newTenants(list),
+		main:     pool,
 		log:      log,
 		refused:  refusalLog{log: log},
+		suspects: newSuspects(),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
 	}
+	s.tenants.Store(newTenants(list, pool))
 	s.clock.Store(s.started.Unix())
 	s.window.Store(firstWindow)
 	return s
@@ -152,6 +155,10 @@ func (s *Server) wait(cut context.CancelFunc) {
 // longer each time, as net/http does; it never spins and never gives up while the listener is open.
 func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 	var pause time.Duration
+	var tenant string
+	if own, ok := ln.(tenantListener); ok {
+		tenant = own.tenant
+	}
 	limit := newBucket(s.cfg.AcceptRate)
 	for {
 		limit.wait(ctx)
@@ -159,7 +166,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(ctx, conn)
+			s.admit(ctx, conn, tenant)
 			continue
 		case s.draining.Load() || errors.Is(err, net.ErrClosed):
 			return nil
@@ -174,13 +181,14 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// admit starts a session for conn, or tells the client in Redis's words that there is no room.
-func (s *Server) admit(ctx context.Context, conn net.Conn) {
+// admit starts a session for conn, which came by a listener of that tenant's, if of anyone's, or tells the client in Redis's words that there is no room.
+func (s *Server) admit(ctx context.Context, conn net.Conn, tenant string) {
 	s.Counts.Connections.Add(1)
 	if tcp, ok := conn.(*net.TCPConn); ok && s.cfg.KeepAlive > 0 {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: s.cfg.KeepAlive, Interval: s.cfg.KeepAlive / 3})
 	}
 	c := newSession(s, conn, s.lastID.Add(1))
+	c.came.tenant = tenant
 	s.mu.Lock()
 	room := len(s.sessions) < s.cfg.Clients
 	if room {

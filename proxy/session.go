@@ -33,7 +33,9 @@ type Session struct {
 	in   *reader
 	id   int64
 
+	came   entrance      // how
 	tenant *Tenant       // nil until the client has authenticated
+	among  *tenants      // of which tenant is one
 	proto  int           // RESP version, 2 or 3
 	db     int           // selected database
 	link   upstream.Link // where the batch goes: a shared link, or own
@@ -62,40 +64,48 @@ type Session struct {
 	wanted  atomic.Bool           // shared: another client redirects its invalidations here, which takes a connection of its own
 	named   atomic.Bool           // shared: another client may be about to name its own connection upstream
 	killed  atomic.Bool           // shared: another client or the end of the server asks it to leave
+	shaking atomic.Bool           // shared: it is in a TLS handshake, which no wake-up may cut short
 	rested  bool                  // buffers were given back since the last command
 }
 
 func newSession(srv *Server, conn net.Conn, id int64) *Session {
-	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.pool.DB(), window: int(srv.window.Load()), flight: &flight{}}
+	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.main.DB(), window: int(srv.window.Load()), flight: &flight{}}
 	s.in = newReader(conn, srv.cfg.Limits)
 	s.active.Store(srv.clock.Load())
 	s.about.Store(&about{since: time.Now()})
-	s.login(srv.tenants.open)
+	s.describe()
 	return s
 }
 
-// login makes t the session's tenant; nil: the client has to authenticate first.
-func (s *Session) login(t *Tenant) {
-	if s.tenant != nil && s.tenant != t {
-		s.disown(false) // what it has upstream belongs to the tenant it leaves
+// pool is the upstream of the session's tenant.
+func (s *Session) pool() *upstream.Pool {
+	if s.tenant == nil {
+		return s.srv.main
 	}
-	s.tenant = t
-	s.wanted.Store(false) // who redirects to it asks again, if it still may
-	s.in.authed(t != nil)
-	s.describe()
+	return s.tenant.Pool
 }
 
 // run serves the client and cleans up after it. A panic costs this client its connection and nobody else anything.
 func (s *Session) run(ctx context.Context) {
 	defer s.srv.leave(s)
-	defer func() { _ = s.conn.Close(); s.disown(false) }() // in this order: a pump may be writing to the client
+	defer func() { // in this order: a pump may be writing to the client
+		_ = s.conn.Close()
+		s.disown(false)
+		if s.tenant != nil {
+			s.tenant.leave()
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			s.srv.Counts.Panics.Add(1)
 			s.srv.log.Error("session ended by a panic", zap.Int64("client", s.id), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	if err := s.serve(ctx); err != nil {
+	err := s.welcome(ctx)
+	if err == nil {
+		err = s.serve(ctx)
+	}
+	if err != nil {
 		s.srv.log.Debug("client left", zap.Int64("client", s.id), zap.Error(err))
 	}
 }
@@ -107,6 +117,9 @@ func (s *Session) serve(ctx context.Context) error {
 			return err
 		}
 		for more := true; more; {
+			if err := s.catchUp(ctx); err != nil {
+				return err
+			}
 			s.begin()
 			aside := s.decideAll() // every command that has arrived into a slot, up to one that leaves the line
 			s.depart(ctx)
@@ -155,6 +168,9 @@ func (s *Session) interrupted(err error) error {
 	}
 	if s.killed.Load() || s.srv.draining.Load() {
 		return io.EOF
+	}
+	if err := s.catchUp(context.Background()); err != nil {
+		return err
 	}
 	s.expose()
 	if s.own != nil && s.own.pump != nil {

@@ -33,6 +33,9 @@ func (s *Session) checkTimeouts() {
 		_ = s.conn.SetWriteDeadline(now)
 		return
 	}
+	if s.shaking.Load() { // has its own limit
+		return
+	}
 	a := s.about.Load()
 	switch {
 	case a.stateful: // Redis exempts subscribers and blocked clients from its timeout too

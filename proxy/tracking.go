@@ -161,7 +161,7 @@ func (s *Session) upstreamID(ctx context.Context, id int64) (int64, error) {
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(s.srv.pool.ReadTimeout()); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(s.pool().ReadTimeout()); time.Now().Before(end); <-tick.C {
 		switch a := o.about.Load(); {
 		case a.exposed:
 			return a.upstream, nil
@@ -242,7 +242,7 @@ func (s *Session) trackedScript(ctx context.Context, c cmd) {
 	}
 	s.place(c)
 	if walled {
-		s.batch.Req = s.srv.pool.AppendLeave(s.batch.Req)
+		s.batch.Req = s.pool().AppendLeave(s.batch.Req)
 		s.batch.Count++
 	}
 	if s.wait(ctx, own) {

@@ -127,7 +127,7 @@ func (s *Session) disturbs(c cmd) bool {
 
 // apart runs a command that disturbs on a shared link. To Redis it is another client's, which to a watch is the same.
 func (s *Session) apart(ctx context.Context, c cmd) {
-	s.fixed = s.srv.pool.Link(s.proto, s.db)
+	s.fixed = s.pool().Link(s.proto, s.db)
 	s.alone(ctx, c)
 	s.fixed = nil
 }
@@ -143,7 +143,7 @@ func (s *Session) alone(ctx context.Context, c cmd) {
 // follow keeps track of the state that a command on the line leaves behind.
 func (s *Session) follow(c cmd) {
 	if s.tx.open && c.spec.Flags&command.Script != 0 && s.own != nil {
-		s.own.patient = s.srv.pool.Alive
+		s.own.patient = s.pool().Alive
 	}
 	switch c.spec.State {
 	case command.Begin:

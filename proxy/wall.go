@@ -67,17 +67,17 @@ func NewWall(namespace, secret string, create bool) *upstream.Role {
 
 // VerifyWalls connects once in each tenant's wall and logs what is wrong with it. Nothing depends on it: each later connection is
 // checked too.
-func VerifyWalls(ctx context.Context, pool *upstream.Pool, tenants []*Tenant, log *zap.Logger) {
+func VerifyWalls(ctx context.Context, tenants []*Tenant, log *zap.Logger) {
 	for _, t := range tenants {
-		if t.wall == nil {
+		if t.Wall == nil {
 			continue
 		}
-		conn, err := pool.DedicatedAs(ctx, t.wall, 2, pool.DB())
+		conn, err := t.Pool.DedicatedAs(ctx, t.Wall, 2, t.start())
 		if err != nil {
 			log.Error("scripts are refused: "+cause(err)+"; `sessiongate acl` prints what the upstream needs", zap.String("tenant", t.Name))
 			continue
 		}
 		conn.Release()
-		log.Info("scripts are kept in their namespace by the upstream", zap.String("tenant", t.Name), zap.String("user", t.wall.User))
+		log.Info("scripts are kept in their namespace by the upstream", zap.String("tenant", t.Name), zap.String("user", t.Wall.User))
 	}
 }

@@ -234,7 +234,7 @@ func (s *Session) inEach(ctx context.Context, dbs []int, f func(context.Context)
 	home, link := s.db, s.link
 	defer func() { s.db, s.link, s.fixed = home, link, nil }()
 	for _, db := range dbs {
-		s.db, s.fixed = db, s.srv.pool.Link(s.proto, db)
+		s.db, s.fixed = db, s.pool().Link(s.proto, db)
 		if err := f(ctx); err != nil {
 			return err
 		}
@@ -309,7 +309,7 @@ func (s *Session) randomKey(ctx context.Context, _ cmd) {
 
 // numPat counts the patterns of the tenant's clients of this proxy; the upstream counts everybody's.
 func (s *Session) numPat(context.Context, cmd) {
-	s.reply(redcon.AppendInt(nil, int64(s.tenant.globs.count())))
+	s.reply(redcon.AppendInt(nil, int64(s.tenant.live.globs.count())))
 }
 
 // commandCount counts the commands that the tenant may call.
