@@ -114,6 +114,9 @@ func (p *program) walk(ctx context.Context, f auditFlags) (*audit.Report, error)
 		return nil, err
 	}
 	at := cfg.Upstream
+	if t.Upstream != nil {
+		at = *t.Upstream
+	}
 	if at.URL == config.Memory {
 		return nil, usageError{errors.New("there is nothing to look at: the store in memory is another process's own; name a Redis with --upstream redis://host:port")}
 	}
@@ -127,9 +130,16 @@ func (p *program) walk(ctx context.Context, f auditFlags) (*audit.Report, error)
 	}
 	defer closePool()
 	client, db := pool.Admin(), pool.DB()
-	if f.db >= 0 && f.db != db {
+	want := db
+	if t.DB.Given {
+		want = t.DB.Number
+	}
+	if f.db >= 0 {
+		want = f.db
+	}
+	if want != db {
 		opt := *client.Options()
-		opt.DB, db = f.db, f.db
+		opt.DB, db = want, want
 		client = redis.NewClient(&opt)
 		defer client.Close()
 	}

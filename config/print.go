@@ -106,7 +106,7 @@ func saysNothing(v reflect.Value) bool {
 // open tells whether the setting is the password of a tenant that lets everyone in, which has to be said where there are others.
 func open(v reflect.Value, name string) bool {
 	t, ok := v.Interface().(Tenant)
-	return ok && name == "password" && t.Password == "" && t.PasswordFile == "" && t.User == ""
+	return ok && name == "password" && t.open() && t.User == ""
 }
 
 // printed returns how v is written on a single line, "" if it takes more. A part that is there and says nothing, as
