@@ -86,7 +86,7 @@ func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 				args = append(args, text)
 			}
 			clipped := len(args) == slowArgs && bytes.HasPrefix(args[len(args)-1], []byte("... ("))
-			if args = unguarded(args); !s.bare(args, clipped) {
+			if args = unguarded(args, clipped); !s.bare(args, clipped) {
 				mine = false
 				return dst, nil
 			}
@@ -106,22 +106,36 @@ func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 	return entries, nil
 }
 
-// unguarded returns the command that a guard of ours was put around, from the slow log's form of that.
-func unguarded(args [][]byte) [][]byte {
+// unguarded returns the command that a guard of ours was put around, from the slow log's form of that; nil if it can't be told from
+// what follows it.
+func unguarded(args [][]byte, clipped bool) [][]byte {
 	const keys = 3 // EVAL guard number key ... and three words of the guard's
-	if len(args) <= keys || !isGuard(args[1]) {
+	if len(args) <= keys {
 		return args
 	}
-	if n, ok := resp.ParseInt(args[2]); ok && n >= 0 && n < slowArgs && keys+int(n)+3 < len(args) {
-		return args[keys+int(n)+3:]
+	follows := isOneOf(args[1], followed[:])
+	if !follows && !isOneOf(args[1], guards[:]) {
+		return args
 	}
-	return args
+	n, ok := resp.ParseInt(args[2])
+	if !ok || n < 0 || n >= slowArgs || keys+int(n)+3 >= len(args) {
+		return args
+	}
+	args = args[keys+int(n)+3:]
+	if !follows {
+		return args
+	}
+	steps, ok := resp.ParseInt(args[len(args)-1])
+	if clipped || !ok || steps < 0 || steps > slowArgs || stepArgs(int(steps)) >= len(args) {
+		return nil
+	}
+	return args[:len(args)-stepArgs(int(steps))]
 }
 
-// isGuard reports whether a text of the slow log, which is clipped, is that of a guard.
-func isGuard(text []byte) bool {
+// isOneOf reports whether a text of the slow log, which is clipped, is that of one of the scripts.
+func isOneOf(text []byte, scripts []string) bool {
 	text, _, clipped := bytes.Cut(text, []byte("... ("))
-	return clipped && slices.ContainsFunc(guards[:], func(guard string) bool { return guard != "" && strings.HasPrefix(guard, string(text)) })
+	return clipped && slices.ContainsFunc(scripts, func(script string) bool { return script != "" && strings.HasPrefix(script, string(text)) })
 }
 
 // bare takes the prefix from the names of a command as the slow log has it. It reports whether there are any, and all of them
