@@ -175,7 +175,8 @@ func TestTenants_RedisCLI(t *testing.T) {
 		{"elsewhere/e", "get k", ""}, {"elsewhere/e", "set k elsewhere", "OK"}, {"elsewhere/e", "-n 1 get k", ""},
 		{"elsewhere/e", "eval return(redis.call('get',KEYS[1])) 1 k", "elsewhere"}, // scripts are kept in there too
 		{"elsewhere/e", "eval return(redis.call('get','other')) 0", "can't access"},
-		{"carla/carla's", "flushall", "OK"}, {"first", "get k", "shop"}, {"private", "get k", "private"}, {"elsewhere/e", "client info", "db=2"},
+		{"carla/carla's", "eval return(redis.call('get','shop:k')) 0", "can't access"}, {"carla/carla's", "eval return(redis.call('get',KEYS[1])) 1 k", "carla"},
+		{"carla/carla's", "-n 1 get k", ""}, {"carla/carla's", "client list", "user=carla"}, {"carla/carla's", "flushall", "OK"}, {"first", "get k", "shop"}, {"private", "get k", "private"}, {"elsewhere/e", "client info", "db=2"},
 		{"few/f", "ping", "PONG"}, {"few/f", "ping", "PONG"},
 	} {
 		if got := cli(e.who, e.line); !strings.Contains(got, e.want) || e.want == "" && got != "" {
