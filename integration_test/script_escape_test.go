@@ -37,6 +37,8 @@ func TestScript_RefusedChangesNothing(t *testing.T) {
 	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {default: 30m, max: 12h}, size: {value: 1KiB}}\n")
 	c, direct := dial(t, g.addr), dial(t, r.addr)
 	direct.want(ok, "SET", "big", strings.Repeat("x", 5000), "EX", "5000")
+	direct.want(ok, "SET", "bare", "x")
+	direct.want(one, "GEOADD", "geo", "1", "1", "m")
 	dump, _ := parse(direct.do("DUMP", "big"))
 	for _, call := range []string{
 		"'RENAME', 'big', 'str'", "'RENAME', 'big', 'list'", "'COPY', 'big', 'list', 'REPLACE'", "'COPY', 'big', 'str', 'REPLACE'", "'COPY', 'big', 'new'",
@@ -44,7 +46,9 @@ func TestScript_RefusedChangesNothing(t *testing.T) {
 		"'SETRANGE', 'str', 2000, 'x'", "'SETRANGE', 'new', 2000, 'x'", "'SETBIT', 'str', 20000, 1", "'BITOP', 'OR', 'str', 'big'", "'BITOP', 'NOT', 'list', 'big'",
 		"'BITFIELD', 'str', 'SET', 'u8', '#3000', 1", "'SET', 'str', ARGV[2]", "'LSET', 'list', 0, ARGV[2]", "'LPUSHX', 'list', ARGV[2]", "'LINSERT', 'list', 'AFTER', 'e', ARGV[2]",
 		"'GETSET', 'str', ARGV[2]", "'MSET', 'new', 'v', 'str', ARGV[2]",
-		"'COPY', 'str', 'new', 'DB', 5", "'COPY', 'str', 'new', 'db\\0', 5", "'MOVE', 'str', 5", "'move', 'str', 5",
+		"'HINCRBYFLOAT', 'hash', 'f', '1e300'", "'PFDEBUG', 'TODENSE', 'str'", "'restore-asking', 'new', 0, ARGV[1]",
+		"'SETRANGE', 'bare', 3000, 'x'", "'GEORADIUS', 'geo', 1, 1, 10, 'km', 'STORE', 'new', 'store', 'list'",
+		"'GEORADIUSBYMEMBER', 'geo', 'm', 10, 'km', 'STOREDIST', 'new', 'STORE', 'list'", "'COPY', 'str', 'new', 'DB', 5", "'COPY', 'str', 'new', 'db\\0', 5", "'MOVE', 'str', 5", "'move', 'str', 5",
 	} {
 		direct.pipeline("DEL str list new", "SET str old EX 1000", "RPUSH list e f", "EXPIRE list 2000")
 		before := fmt.Sprint(direct.pipeline("GET str", "LRANGE list 0 -1", "EXISTS new", "STRLEN big"))
@@ -62,6 +66,8 @@ func TestScript_RefusedChangesNothing(t *testing.T) {
 			}
 		}
 	}
+	direct.want(":-1\r\n", "TTL", "bare") // behind the proxy's back, and so it stays
+	direct.want(zero, "EXISTS", "hash")
 	direct.want(ok, "SELECT", "5")
 	direct.want(zero, "DBSIZE")
 }
@@ -156,6 +162,66 @@ func TestScript_EmbeddedStore(t *testing.T) {
 	c.want(":1800\r\n", "TTL", "set:union")
 }
 
+// A key that a script writes at the bottom of its stack gets its expiry, or is not written.
+func TestScript_DeepStack(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	c, direct := dial(t, startGate(t, r.upstream()+expiryRule).addr), dial(t, r.addr)
+	written := 0
+	for _, word := range []string{"SET", "GETSET", "LPUSH", "APPEND"} {
+		for depth := 19900; depth < 20010; depth++ {
+			c.do("EVAL", "local function f(d) if d == 0 then redis.call(ARGV[1], 'deep', 'v') else f(d - 1) end return 1 end return tostring(pcall(f, tonumber(ARGV[2])))",
+				"0", word, fmt.Sprint(depth))
+			switch direct.int("TTL", "deep") {
+			case -1:
+				t.Fatalf("%s at depth %d: no expiry", word, depth)
+			case -2:
+			default:
+				written++
+			}
+			direct.do("DEL", "deep")
+		}
+	}
+	if written == 0 {
+		t.Error("no key was written at any depth")
+	}
+}
+
+// A number is as long as Redis writes it.
+func TestScript_Numbers(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	c := dial(t, startGate(t, r.upstream()+"rules:\n  - {size: {value: 10}}\n").addr)
+	c.wantPrefix("-DENIED size: value of 19 bytes", `EVAL "return redis.call('SET', KEYS[1], 0.1)" 1 k`)
+	c.wantPrefix("-DENIED size: value of 19 bytes", `EVAL "return redis.call('APPEND', KEYS[1], 0.1)" 1 k`)
+	c.want(ok, "EVAL", "return redis.call('SET', KEYS[1], 1234567890)", "1", "k")
+}
+
+// GEORADIUS with two STOREs, of which Redis checks the first and uses the last, reaches no key outside of the namespace, nor does the
+// wall of an operator who has not made it anew pass for one.
+func TestScript_TwoStores(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+namespaceApp)
+	c, direct := dial(t, g.addr), dial(t, r.addr)
+	direct.want(ok, "SET", "shop:victim", "v")
+	c.want(one, "GEOADD", "geo", "1", "1", "m")
+	for _, call := range []string{
+		"'GEORADIUS', KEYS[1], 1, 1, 10, 'km', 'STORE', KEYS[1] .. 'd', 'STORE', 'shop:new'",
+		"'GEORADIUS', KEYS[1], 0, 50, 1, 'm', 'STORE', KEYS[1] .. 'd', 'STORE', 'shop:victim'",
+		"'GEORADIUSBYMEMBER', KEYS[1], 'm', 10, 'km', 'STOREDIST', KEYS[1] .. 'd', 'STORE', 'shop:new'",
+	} {
+		if got := c.do("EVAL", "return redis.call("+call+")", "1", "geo"); got[0] != '-' {
+			t.Errorf("%s = %q", call, got)
+		}
+	}
+	direct.want(bulk("v"), "GET", "shop:victim")
+	direct.want(zero, "EXISTS", "shop:new")
+	direct.want(ok, "ACL", "SETUSER", "sessiongate:app:", "+georadius")
+	lax := dial(t, startGate(t, "upstream: {url: "+r.url()+", acl: verify}\n"+namespaceApp).addr)
+	lax.wantPrefix("-NOPERM scripts are not possible", `EVAL "return 1" 0`)
+}
+
 // A script that Redis has seen is run once for each EVAL, also when Redis has forgotten it meanwhile.
 func TestScript_Forgotten(t *testing.T) {
 	t.Parallel()
@@ -175,6 +241,10 @@ func TestScript_Forgotten(t *testing.T) {
 			direct.want(ok, "SCRIPT", "FLUSH")
 			c.want("+QUEUED\r\n", "EVAL", "return redis.call('INCR', KEYS[1])", "1", "n")
 			c.want(fmt.Sprintf("*1\r\n:%d\r\n", 8*i+7), "EXEC")
+			for range 3 {
+				c.want("-NOSCRIPT No matching script. Please use EVAL.\r\n", "EVAL", "redis.call('INCR', KEYS[1]) return {err='NOSCRIPT No matching script. Please use EVAL.'}", "1", "mine")
+			}
+			c.want(bulk(fmt.Sprint(3*i+3)), "GET", "mine")
 			c.want("-NOSCRIPT No matching script. Please use EVAL.\r\n", "EVALSHA", sha1Of("return 'unseen'"), "0")
 			c.send(encode("CLIENT", "REPLY", "SKIP") + encode("EVAL", "return redis.call('INCR', KEYS[1])", "1", "n"))
 			c.want(bulk(fmt.Sprint(8*i+8)), "GET", "n")

@@ -119,3 +119,38 @@ func TestTransaction_SelectThatFails(t *testing.T) {
 	direct.want(bulk("1"), "GET", "after")
 	direct.want(":1\r\n", "DBSIZE")
 }
+
+// What is composed for a tenant stays so while it watches keys, whatever else it has on its connection.
+func TestWatch_FlushAll(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"", "BLPOP nolist 0.01", "BLMOVE nolist x LEFT LEFT 0.01"} {
+		for _, line := range []string{"FLUSHALL", "FLUSHDB", "FLUSHALL ASYNC"} {
+			for _, rules := range []string{"", expiryRule} {
+				r := startRedis(t)
+				direct := dial(t, r.addr)
+				direct.want(ok, "SET", "theirs", "v")
+				c := dial(t, startGate(t, r.upstream()+namespaceApp+rules).addr)
+				c.want(ok, "SET", "own", "v")
+				c.want(ok, "WATCH", "w")
+				if state != "" {
+					c.wantAny(state)
+				}
+				c.wantLine(ok, line)
+				direct.want("*1\r\n"+bulk("theirs"), "KEYS", "*")
+			}
+		}
+	}
+}
+
+// A read-only upstream says so, also to a script or a write that something follows.
+func TestReadOnlyUpstream(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	direct := dial(t, r.addr)
+	c := dial(t, startGate(t, r.upstream()+expiryRule).addr)
+	c.want(ok, "SET", "k", "v")
+	direct.want(ok, "REPLICAOF", "127.0.0.1", "1")
+	for _, line := range []string{"HSET h f v", "SET k v", `EVAL "return redis.call('SET', KEYS[1], 1)" 1 x`} {
+		c.wantPrefix("-READONLY ", line)
+	}
+}

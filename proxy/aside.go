@@ -68,10 +68,10 @@ func (s *Session) aside(ctx context.Context, c cmd) bool {
 		s.endElsewhere(ctx, c)
 	case s.tx.open && !anytime[c.spec.ID]:
 		s.queue(ctx, c)
-	case s.proto == 2 && s.subscribed() && c.spec.State != command.Subscribe && !anytime[c.spec.ID] && !whileSubscribed[c.spec.ID]:
-		s.say("ERR Can't execute '" + c.spec.RedisName() + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
 	case !c.spec.ArityOK(len(c.args)):
 		s.reply(appendArity(nil, c.spec.RedisName()))
+	case s.proto == 2 && s.subscribed() && c.spec.State != command.Subscribe && !anytime[c.spec.ID] && !whileSubscribed[c.spec.ID]:
+		s.say("ERR Can't execute '" + c.spec.RedisName() + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
 	case c.spec.Flags&command.Script != 0:
 		s.script(ctx, c)
 	case s.disturbs(c):

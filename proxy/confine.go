@@ -35,7 +35,7 @@ const walledPrelude = `if redis.acl_check_cmd('KEYS', '*') or redis.acl_check_cm
 // lists of commands, so that looking one up takes no table: that would be made anew for each run.
 var confinedPrelude = strings.Join(strings.Fields(`
 local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
-  local real, upper, find, str, type, pairs, select, fail = redis, string.upper, string.find, tostring, type, pairs, select, error
+  local real, upper, find, format, str, type, pairs, select, fail = redis, string.upper, string.find, string.format, tostring, type, pairs, select, error
   local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
   limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
   local declared = {}
@@ -50,10 +50,11 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   local function forbidden(key)
     if initial < 0 and not declared[key] then return refused('script: it writes "' .. key .. '", which is not among its KEYS') end
   end
+  local function width(arg) return #(type(arg) == 'number' and format('%.17g', arg) or str(arg)) end
   local function longest(first, n, args)
     if limit == 0 then return end
     for i = first, n do
-      local size = #str(args[i])
+      local size = width(args[i])
       if size > limit then return large(size) end
     end
   end
@@ -65,7 +66,9 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     local no = forbidden(key) or longest(1, select('#', ...), {...})
     if no then return no end
     local reply = real.pcall(word, key, ...)
-    follow(key)
+    if declared[key] or type(reply) == 'table' and reply.err then return reply end
+    if initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
+    if max > 0 then real.call('PEXPIRE', key, max, 'LT') end
     return reply
   end
   local function named(...)
@@ -82,9 +85,15 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     end
     return nil, list
   end
+  local unsized = {RESTORE=true, ['RESTORE-ASKING']=true, HINCRBYFLOAT=true, PFDEBUG=true}
   local function leaves(name, n, args)
     if name == 'SELECT' or name == 'MOVE' or name == 'SWAPDB' then return refused('script: ' .. name .. ' would leave the database') end
-    if name == 'RESTORE' and limit > 0 then return refused('script: RESTORE is not possible where sizes are limited') end
+    if limit > 0 and unsized[name] then return refused('script: ' .. name .. ' is not possible where sizes are limited') end
+    local stores = 0
+    for i = 5, (name == 'GEORADIUS' or name == 'GEORADIUSBYMEMBER') and n or 0 do
+      if find(upper(str(args[i])), '^STORE') then stores = stores + 1 end
+    end
+    if stores > 1 then return refused('script: ' .. name .. ' may have one STORE') end
     for i = 4, name == 'COPY' and n or 0 do
       if upper(str(args[i])) ~= 'REPLACE' then return refused('script: COPY would leave the database') end
     end
@@ -93,7 +102,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     local old = {}
     for i, it in pairs(list) do
       local size = it.over and 0 or length(it.key)
-      if name == 'APPEND' then size = size + #str(args[3]) end
+      if name == 'APPEND' then size = size + width(args[3]) end
       if size > limit then return large(size) end
       if it.written and not it.over then
         local was = real.pcall('GET', it.key)
@@ -128,6 +137,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     if no then return no end
     local reply
     if limit > 0 then reply = measured(name, list, args, ...) else reply = real.pcall(...) end
+    if type(reply) == 'table' and reply.err then return reply end
     for _, it in pairs(list) do
       if it.written then follow(it.key) end
     end
@@ -160,7 +170,7 @@ func scriptLists() (stores, free string) {
 	stores, free = "+", "+"
 	for _, s := range command.All() {
 		if s.State != command.Plain || s.Cats&usual == 0 || s.Cats&command.Uncertain != 0 || strings.Contains(s.Name, " ") ||
-			s.Flags&(command.Read|command.Write) == 0 || s.Flags&(command.Script|command.Container|command.Whole|command.Server|command.Admin) != 0 {
+			s.Flags&(command.Read|command.Write) == 0 || s.Cats&command.Dangerous != 0 || s.Flags&(command.Script|command.Container|command.Whole|command.Server|command.Admin) != 0 {
 			continue
 		}
 		switch {
@@ -241,6 +251,9 @@ var bySum = func() map[uint16][]byte {
 	}
 	return twins
 }()
+
+// scriptExists asks Redis whether it has a script.
+func scriptExists(sum string) []string { return []string{"SCRIPT", "EXISTS", sum} }
 
 // allScripts has one for scripts that are only walled, only confined, or both.
 type allScripts struct{ walled, confined, both scripts }
@@ -364,7 +377,7 @@ func (s *Session) change(c cmd) {
 	switch f {
 	case textAtOne:
 		if inside, known := m.sumOf(p.Args[1]); known && s.bySum { // the text is some fifty times as long, and Redis would hash it
-			p.Args[0], p.Args[1] = bySum[c.spec.ID], []byte(inside)
+			p.Args[0], p.Args[1], s.sum = bySum[c.spec.ID], []byte(inside), inside
 		} else {
 			p.Args[1] = m.changed(p.Args[1])
 		}

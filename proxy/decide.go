@@ -98,6 +98,8 @@ func (s *Session) known(c cmd) bool {
 			return true
 		}
 		s.refuse(redcon.AppendError(s.local, errText))
+	case !s.tx.open && s.composes(c.spec) != nil && s.srv != nil: // as it stands it would be about every tenant's keys; nothing leads here
+		s.refuse(redcon.AppendError(s.local, "NOPERM the '"+c.spec.RedisName()+"' command can't be forwarded as it is"))
 	case s.policy.Governs(c.spec):
 		return true
 	case c.spec.Certain(): // it is known, and must not be used

@@ -110,6 +110,13 @@ func (s *Session) pick(sl *slot) (raw []byte, over int64) {
 	case isError(multi.Raw) || isError(queued.Raw):
 		return queued.Raw, queued.Over
 	}
+	if isError(exec.Raw) { // what follows the command could not be queued: why says more than EXECABORT
+		for _, r := range s.batch.Replies[sl.first+2 : sl.first+sl.wrapped-1] {
+			if isError(r.Raw) {
+				return r.Raw, 0
+			}
+		}
+	}
 	for elem := range elems(exec.Raw) {
 		return elem, 0
 	}

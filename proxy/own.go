@@ -118,9 +118,9 @@ func (s *Session) pumped(ctx context.Context) (*own, error) {
 		o.pump = &pump{
 			conn: o.conn, client: s.conn, writing: &s.writing, proto: s.proto, output: s.srv.cfg.Output,
 			show:   newPushEditor(tenant.Policy().Prefix(), &o.redirect).show,
-			lifts:  func() bool { return !tenant.Policy().Transparent() },
 			report: s.closed,
 		}
+		o.pump.lifts.Store(!tenant.Policy().Transparent())
 		o.pump.start()
 		s.describe()
 	}

@@ -23,7 +23,7 @@ type pump struct {
 	client net.Conn
 	proto  int
 	show   func(dst, raw []byte) []byte // what the client sees of a push
-	lifts  func() bool                  // replies are edited: pushes inside them are taken out, else they stay where they are
+	lifts  atomic.Bool                  // replies are edited: pushes inside them are taken out, else they stay where they are
 	report func(why string)             // called when the pump ends the client
 	output int64                        // bytes of pushes kept for the client at most
 	done   chan struct{}                // capacity 1: the batch has its replies, or never will
@@ -105,7 +105,7 @@ func (p *pump) take(raw []byte, over int64) error {
 		}
 		return p.keep(raw)
 	}
-	if over == 0 && p.lifts != nil && p.lifts() {
+	if over == 0 && p.lifts.Load() {
 		var err error
 		raw = resp.Lift(raw, func(push []byte) { err = errors.Join(err, p.keep(push)) })
 		if err != nil {

@@ -79,9 +79,9 @@ func newTestPump(t *testing.T, client net.Conn, do script) (p *pump, told chan s
 	p = &pump{
 		conn: scripted(t, do), client: client, writing: new(atomic.Int64), proto: 3, output: 1 << 10,
 		show:   func(dst, raw []byte) []byte { return append(dst, raw...) },
-		lifts:  func() bool { return true },
 		report: func(why string) { told <- why },
 	}
+	p.lifts.Store(true)
 	p.start()
 	t.Cleanup(func() { p.stop(false) })
 	return p, told

@@ -38,9 +38,13 @@ func (m *meter) take(r Rate, now int64) bool {
 	m.count(now)
 	gap := int64(time.Second) / int64(r.Commands)
 	for {
-		full := m.full.Load()
+		full, empty := m.full.Load(), now+gap*r.depth()
+		if full > empty { // left from another rate, before a reload
+			m.full.CompareAndSwap(full, empty)
+			continue
+		}
 		next := max(full, now) + gap
-		if next-now > gap*r.depth() {
+		if next > empty {
 			return false
 		}
 		if m.full.CompareAndSwap(full, next) {

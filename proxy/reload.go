@@ -86,6 +86,9 @@ func (s *Session) catchUp(ctx context.Context) error {
 		return nil
 	case t.samePlace(s.tenant):
 		s.tenant, s.among = t, now
+		if s.own != nil && s.own.pump != nil {
+			s.own.pump.lifts.Store(!t.Policy().Transparent())
+		}
 		s.describe()
 		return nil
 	}

@@ -30,7 +30,7 @@ func (s *Session) script(ctx context.Context, c cmd) {
 	s.begin()
 	s.link = s.pool().LinkAs(s.scriptRole(), s.proto, s.db)
 	mute := s.mute
-	s.bySum = !s.scriptFollows()
+	s.bySum, s.sum = !s.scriptFollows(), ""
 	s.place(c)
 	for n := 1; n < maxScripts && len(s.batch.Req) < maxBatch && s.scriptFollows(); n++ {
 		args, raw, _ := s.in.next()
@@ -40,7 +40,7 @@ func (s *Session) script(ctx context.Context, c cmd) {
 		}
 	}
 	s.forward(ctx)
-	if s.bySum && s.lacksScript() {
+	if s.bySum && s.lacksScript(ctx) {
 		s.begin()
 		s.link = s.pool().LinkAs(s.scriptRole(), s.proto, s.db)
 		s.bySum, s.mute = false, mute
@@ -51,16 +51,17 @@ func (s *Session) script(ctx context.Context, c cmd) {
 	s.edit()
 }
 
-// noMatch is Redis's answer to a SHA1 that it knows no script for: it has run nothing.
-var noMatch = []byte("-NOSCRIPT No matching script. Please use EVAL.\r\n")
-
-// lacksScript reports whether Redis has not got the script of the only slot, which was sent by its SHA1.
-func (s *Session) lacksScript() bool {
-	if s.slots[0].text || forms[s.slots[0].spec.ID] != textAtOne {
+// lacksScript reports whether Redis has not got the script of the only slot, which was sent by its SHA1. A script may answer in the
+// words that Redis has for that, so Redis is asked.
+func (s *Session) lacksScript(ctx context.Context) bool {
+	if s.slots[0].text || s.sum == "" {
 		return false
 	}
-	raw, _ := s.pick(&s.slots[0])
-	return bytes.Equal(raw, noMatch)
+	if raw, _ := s.pick(&s.slots[0]); !bytes.HasPrefix(raw, []byte("-NOSCRIPT ")) {
+		return false
+	}
+	ask := upstream.Batch{Req: appendCommand(nil, scriptExists(s.sum)), Count: 1}
+	return s.link.Do(ctx, &ask) == nil && bytes.Equal(ask.Replies[0].Raw, []byte("*1\r\n:0\r\n"))
 }
 
 // scriptFollows reports whether the next command is here, and a script.

@@ -50,6 +50,7 @@ type Session struct {
 	tx      transaction
 	mute    muting
 	bySum   bool          // a script that Redis has seen is sent by its SHA1
+	sum     string        // by which one was; empty: by its text
 	onOwn   bool          // the next batch belongs on the client's own connection
 	fixed   upstream.Link // batches go here, wherever they belong; nil: where they belong
 	window  int           // how many values may be asked for at once

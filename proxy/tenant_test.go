@@ -212,3 +212,19 @@ func TestMeter(t *testing.T) {
 		t.Errorf("%d in the last second, want 36", got)
 	}
 }
+
+// A bucket that another rate has emptied far into the future is an empty one of the new rate.
+func TestMeter_RateChanges(t *testing.T) {
+	var m meter
+	now := int64(1e18)
+	slow, fast := Rate{Commands: 1, Burst: 60}, Rate{Commands: 1000, Burst: 10}
+	for m.take(slow, now) {
+	}
+	if m.take(fast, now) {
+		t.Error("a token at once, from an empty bucket")
+	}
+	now += int64(time.Second) / 1000
+	if !m.take(fast, now) || m.take(fast, now) {
+		t.Error("a millisecond later there should be one token")
+	}
+}

@@ -122,7 +122,7 @@ func (s *Session) whole() bool {
 // Its EXEC would be the end of the watch, and fail if a key has changed.
 func (s *Session) disturbs(c cmd) bool {
 	return s.own != nil && s.own.watching && !s.tx.open && (s.own.pump != nil || s.own.pinned) &&
-		c.spec.State == command.Plain && c.spec.Flags&command.Write != 0 && !s.policy.Transparent()
+		c.spec.State == command.Plain && c.spec.Flags&command.Write != 0 && !s.policy.Transparent() && s.composes(c.spec) == nil
 }
 
 // apart runs a command that disturbs on a shared link. To Redis it is another client's, which to a watch is the same.

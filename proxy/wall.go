@@ -19,7 +19,7 @@ import (
 // wallCommands are what that user may call: commands on keys, by the categories that only Redis's own types have; what runs
 // scripts; and what transactions need that scripts may be part of.
 const wallCommands = "-@all +@string +@hash +@list +@set +@sortedset +@stream +@bitmap +@hyperloglog +@geo +@keyspace +@transaction " +
-	"-@dangerous -scan -randomkey -dbsize +sort +sort_ro +restore +memory|usage " +
+	"-@dangerous -scan -randomkey -dbsize -georadius -georadiusbymember +sort +sort_ro +restore +memory|usage " +
 	"+eval +evalsha +eval_ro +evalsha_ro +fcall +fcall_ro +script|load +script|exists +publish +spublish " +
 	"+ping +echo +time +select +command +client|info +client|id +client|caching +client|setname +client|getname"
 
@@ -47,7 +47,8 @@ func WallRules(namespace, secret string) []string {
 const foreign = "\x01"
 
 // wallCheck is a script that asks Redis what the user that it runs as may do, and does none of it.
-const wallCheck = `for _, try in ipairs({{'GET', ARGV[1]}, {'SET', ARGV[1], ''}, {'KEYS', '*'}, {'SCAN', '0'}, {'PUBLISH', ARGV[1], ''}}) do
+const wallCheck = `for _, try in ipairs({{'GET', ARGV[1]}, {'SET', ARGV[1], ''}, {'KEYS', '*'}, {'SCAN', '0'}, {'PUBLISH', ARGV[1], ''},
+  {'GEORADIUS', ARGV[2], '0', '0', '1', 'm', 'STORE', ARGV[2]}}) do
   if redis.acl_check_cmd(unpack(try)) then return redis.error_reply('ERR it is not kept from ' .. try[1] .. ' outside of the namespace') end
 end
 return redis.status_reply('OK')`
@@ -57,7 +58,7 @@ return redis.status_reply('OK')`
 func NewWall(namespace, secret string, create bool) *upstream.Role {
 	wall := &upstream.Role{
 		Name: "scripts in " + namespace, User: wallUser(namespace), Pass: wallPassword(namespace, secret), Patient: true,
-		Verify: []string{"EVAL", wallCheck, "0", foreign},
+		Verify: []string{"EVAL", wallCheck, "0", foreign, namespace + "own"},
 	}
 	if create {
 		wall.Create = WallRules(namespace, secret)

@@ -51,7 +51,7 @@ func (p *Pool) Health() (up bool, why error) {
 
 // alive reports whether the upstream has answered lately, if only to say that a script keeps it busy.
 func (p *Pool) alive(now time.Time) bool {
-	return now.Sub(p.health.began)-time.Duration(p.health.answer.Load()) < 2*p.opt.ReadTimeout
+	return now.Sub(p.health.began)-time.Duration(p.health.answer.Load()) < 2*max(p.opt.ReadTimeout, p.cfg.HealthInterval)
 }
 
 // Alive reports whether the upstream has answered a health check lately, if only to say that a script keeps it busy: who waits
