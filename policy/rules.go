@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 )
 
@@ -60,7 +61,7 @@ func New(c Config) (*Policy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	p := &Policy{namespace: newNamespace(c.Namespace)}
+	p := &Policy{namespace: newNamespace(c.Namespace), salt: maphash.String(recentSeed, c.Namespace)}
 	for i := range c.Rules {
 		set := c.Rules[i].set()
 		p.sets = append(p.sets, set)
@@ -92,7 +93,7 @@ func (c *RuleConfig) set() *ruleSet {
 
 // writes reports whether the rule is about what is written.
 func (c *RuleConfig) writes() bool {
-	return c.Size != nil || c.Expiry != nil && *c.Expiry != ExpiryConfig{}
+	return c.Size != nil || c.Expiry != nil && !c.Expiry.empty()
 }
 
 func (c *RuleConfig) globs() []glob {

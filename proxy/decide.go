@@ -45,7 +45,10 @@ func (s *Session) govern(c cmd) {
 	if c.spec.Names != nil {
 		names, ok = c.spec.Names(c.args, names)
 	}
-	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now()}
+	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now(), Recent: &s.srv.recent, Tick: s.tick}
+	if s.own != nil {
+		s.req.Watching, s.req.Tracking = s.own.watching && !s.tx.open, s.own.tracks
+	}
 	if !ok { // an error whatever the keys: Redis says which
 		s.req.Names = s.req.Names[:0]
 	}

@@ -35,25 +35,37 @@ end
 return reply`,
 }
 
-// appendGuarded writes the command inside the script of its guard.
-func appendGuarded(dst []byte, args [][]byte, names []command.Ref, p *policy.Plan) []byte {
-	keys := 0
+// appendScripted writes the command inside the script of its guard, of what its keys' births need, or of both.
+func appendScripted(dst []byte, args [][]byte, names []command.Ref, p *policy.Plan) []byte {
+	keys, more, text := 0, 0, guards[p.Guard.Kind]
 	for _, name := range names {
 		if name.Kind <= command.Out {
 			keys++
 		}
 	}
-	dst = redcon.AppendArray(dst, 3+keys+3+len(args))
+	if p.Guard.Kind != policy.NoGuard {
+		more = 3
+	}
+	if p.Within {
+		text, more = withinScripts[p.Guard.Kind], more+countWithin(p)
+	}
+	dst = redcon.AppendArray(dst, 3+keys+more+len(args))
 	dst = redcon.AppendBulkString(dst, "EVAL")
-	dst = redcon.AppendBulkString(dst, guards[p.Guard.Kind])
+	dst = redcon.AppendBulkString(dst, text)
 	dst = appendBulkInt(dst, int64(keys))
 	for _, name := range names {
 		if name.Kind <= command.Out {
 			dst = appendName(dst, p.Prefix, args[name.Arg], name.Kind)
 		}
 	}
-	dst = appendBulkInt(dst, p.Guard.Limit)
-	dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
-	dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
-	return appendArgs(dst, args, names, p.Prefix)
+	if p.Guard.Kind != policy.NoGuard {
+		dst = appendBulkInt(dst, p.Guard.Limit)
+		dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
+		dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
+	}
+	dst = appendArgs(dst, args, names, p.Prefix)
+	if p.Within {
+		dst = appendWithin(dst, names, p)
+	}
+	return dst
 }
