@@ -107,3 +107,42 @@ func (e *expiry) loses(r *Request, p *Plan) bool {
 	}
 	return e.ages(r, p)
 }
+
+// KeepsLifetimes reports whether there is a rule with a lifetime.
+func (p *Policy) KeepsLifetimes() bool { return p.ages }
+
+// AppendLives appends, behind what AppendConfinement has, what a script must know to keep births as it runs: eight figures of a
+// Bound with its Life, for keys that the script does not declare (or none, where they have none), and for each of bounds that
+// has a Life the number of its key among those declared, which begin at argument first, with eight more.
+func (p *Policy) AppendLives(dst []byte, bounds []Bound, first int) []byte {
+	dst = append(dst, '|', ' ')
+	if len(p.sets) == 1 && len(p.sets[0].globs) == 0 {
+		for _, rule := range p.sets[0].rules {
+			if e, ok := rule.(*expiry); ok && e.life != nil {
+				b := e.whole()
+				b.Life = e.life
+				dst = b.appendFigures(dst)
+			}
+		}
+	}
+	for i := range bounds {
+		if b := &bounds[i]; b.Life != nil && !b.Before {
+			dst = append(dst, '|')
+			dst = strconv.AppendInt(dst, int64(b.Arg-first+1), 10)
+			dst = b.appendFigures(append(dst, ' '))
+		}
+	}
+	return dst
+}
+
+// Figures are what a script must know of a Bound that has a Life, in milliseconds but for the third.
+func (b *Bound) Figures() [8]int64 {
+	return [...]int64{b.Life.Span, b.Life.Grain, b.Life.Codes, b.Life.Step, b.Default, b.Max, b.Min, b.Idle}
+}
+
+func (b *Bound) appendFigures(dst []byte) []byte {
+	for _, n := range b.Figures() {
+		dst = append(strconv.AppendInt(dst, n, 10), ' ')
+	}
+	return dst
+}

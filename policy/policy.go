@@ -107,6 +107,7 @@ type Policy struct {
 	index     index    // finds a key's set
 	keyless   *ruleSet // for commands that name no key; may be nil
 	confines  bool     // there are rules on what is written
+	ages      bool     // there are rules with a lifetime
 	salt      uint64   // of the namespace
 }
 

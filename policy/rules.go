@@ -66,6 +66,7 @@ func New(c Config) (*Policy, error) {
 		set := c.Rules[i].set()
 		p.sets = append(p.sets, set)
 		p.confines = p.confines || c.Rules[i].writes()
+		p.ages = p.ages || c.Rules[i].Expiry != nil && c.Rules[i].Expiry.Lifetime > 0
 		for _, g := range set.globs {
 			p.index.add(g, i)
 		}

@@ -23,19 +23,73 @@ import (
 //
 // Under a namespace a script asks first whether it really runs as the user of wall.go: what it may not do must be denied to it.
 //
+// Where rules have lifetimes, the births of the keys that a write is about are read before it and kept after it, by the parts of
+// lifetime.go: those of declared keys too, whose expiry the script may lose.
+//
 // The changed script has another SHA1 than the one that clients know. The proxy translates, for scripts that it has seen; for
 // others EVALSHA says NOSCRIPT, as after a restart of Redis, and the client sends the script.
 
 // Preludes must be one line, so that line numbers in errors stay right, and end with a space.
 const walledPrelude = `if redis.acl_check_cmd('KEYS', '*') then return redis.error_reply('` + errWall + `') end `
 
-var confinedPrelude = strings.Join(strings.Fields(`
+var (
+	confinedPrelude = confinement("", "", "")
+	agedPrelude     = confinement(bornParts+agedSetup, agedBefore, agedAfter)
+)
+
+// Parts of the prelude that keep births. figures(key) makes those of the key what the parts of lifetime.go work with.
+const (
+	agedSetup = `
+  local lives, carries, min, unpack = {}, {RENAME=true, RENAMENX=true, COPY=true, RESTORE=true}, math.min, unpack
+  for text in string.gmatch(string.match(ARGV[#ARGV], '|(.*)'), '[^|]+') do
+    local f = {}
+    for each in string.gmatch(text, '%d+') do f[#f+1] = tonumber(each) end
+    lives[#f == 9 and KEYS[table.remove(f, 1)] or 0] = f[1] and f
+  end
+  ARGV[#ARGV] = string.match(ARGV[#ARGV], '[^|]*')
+  local function figures(key)
+    local f = lives[key] or not declared[key] and lives[0]
+    if f then L, G, n, q, d, x, m, s = unpack(f) end
+    return f
+  end
+`
+	agedBefore = `
+    local had, birth = {}, {}
+    for i, key in pairs(keys) do
+      if figures(key) then
+        had[i] = C('PEXPIRETIME', key)
+        birth[i] = had[i] > -2 and born(had[i])
+      end
+    end
+`
+	agedAfter = `
+        if figures(key) then
+          local e, b = C('PEXPIRETIME', key), birth[i]
+          local o = e == had[i] and b
+          if carries[name] then
+            o = born(e)
+            b = b and o and min(b, o) or b or o
+          end
+          settle(key, b or t - t % q, e, o)
+        end
+`
+)
+
+// confinement is the prelude with parts of its own where it begins, and before and after each write.
+func confinement(setup, before, after string) string {
+	parts := strings.NewReplacer("SETUP", setup, "BEFORE", before, "AFTER", after).Replace(confinementParts)
+	return strings.Join(strings.Fields(parts), " ") + " "
+}
+
+const confinementParts = `
 local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   local real, upper, str, type, pairs, select, fail = redis, string.upper, tostring, type, pairs, select, error
+  local declared = {}
+  for i = 1, #KEYS do declared[KEYS[i]] = true end
+  SETUP
   local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
   limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
-  local declared, away = {}, {SELECT=true, MOVE=true, SWAPDB=true}
-  for i = 1, #KEYS do declared[KEYS[i]] = true end
+  local away = {SELECT=true, MOVE=true, SWAPDB=true}
   local function refused(text) return {err = 'DENIED ' .. text} end
   local function length(key)
     local n = real.pcall('STRLEN', key)
@@ -67,8 +121,10 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     end
     local keys = written(...)
     if not keys then return real.pcall(...) end
+    BEFORE
     local function followed(reply)
-      for _, key in pairs(keys) do
+      for i, key in pairs(keys) do
+        AFTER
         if not declared[key] and initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
         if not declared[key] and max > 0 then real.call('PEXPIRE', key, max, 'LT') end
       end
@@ -105,7 +161,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     end
   }, {__index = real, __metatable = false})
   return shown, shown
-end)()`), " ") + " "
+end)()`
 
 // form says where a command holds a script, or the SHA1 of one.
 type form uint8
@@ -141,20 +197,26 @@ type scripts struct {
 }
 
 // allScripts has one for scripts that are only walled, only confined, or both.
-type allScripts struct{ walled, confined, both scripts }
+type allScripts struct{ walled, confined, both, aged, bothAged scripts }
 
 func newAllScripts() *allScripts {
 	return &allScripts{
 		walled:   scripts{prelude: walledPrelude},
 		confined: scripts{prelude: confinedPrelude},
 		both:     scripts{prelude: walledPrelude + confinedPrelude},
+		aged:     scripts{prelude: agedPrelude},
+		bothAged: scripts{prelude: walledPrelude + agedPrelude},
 	}
 }
 
 // scripts returns what changes the tenant's scripts; nil: they stay what they are.
 func (s *Session) scripts() *scripts {
-	walled, confined := len(s.policy.Prefix()) > 0, s.policy.ConfinesScripts()
+	walled, confined, ages := len(s.policy.Prefix()) > 0, s.policy.ConfinesScripts(), s.policy.KeepsLifetimes()
 	switch all := s.srv.scripts; {
+	case walled && ages:
+		return &all.bothAged
+	case ages:
+		return &all.aged
 	case walled && confined:
 		return &all.both
 	case walled:
@@ -234,6 +296,9 @@ func (m *scripts) toClient(text []byte) []byte {
 	return text
 }
 
+// firstDeclared is the argument at which the keys that a script declares begin.
+const firstDeclared = 3
+
 // change makes the plan send the script changed.
 func (s *Session) change(c cmd) {
 	f := forms[c.spec.ID]
@@ -269,7 +334,11 @@ func (s *Session) change(c cmd) {
 		}
 	}
 	if c.spec.Flags&command.Script != 0 && s.policy.ConfinesScripts() {
-		p.Args = append(p.Args, s.policy.AppendConfinement(nil, p.Limit))
+		text := s.policy.AppendConfinement(nil, p.Limit)
+		if s.policy.KeepsLifetimes() {
+			text = s.policy.AppendLives(text, p.Bounds, firstDeclared)
+		}
+		p.Args = append(p.Args, text)
 	}
 }
 

@@ -158,7 +158,7 @@ func isWithin(p *policy.Plan, b *policy.Bound) bool {
 
 // appendFigures writes the eight figures of a Bound.
 func appendFigures(dst []byte, b *policy.Bound) []byte {
-	for _, n := range [...]int64{b.Life.Span, b.Life.Grain, b.Life.Codes, b.Life.Step, b.Default, b.Max, b.Min, b.Idle} {
+	for _, n := range b.Figures() {
 		dst = appendBulkInt(dst, n)
 	}
 	return dst
