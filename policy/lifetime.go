@@ -76,6 +76,9 @@ func (e *expiry) keepLife(r *Request, i int, p *Plan, first int) {
 	for k := first; k < len(p.Bounds); k++ {
 		b := &p.Bounds[k]
 		b.Life, b.Carried = e.life, r.Spec.Expiry.Effect == command.Carries
+		if b.Max == 0 && b.Idle == 0 { // a command that does nothing may leave what nobody has bounded
+			b.Max = e.max
+		}
 		p.Within = p.Within || !b.Elsewhere && r.Names[i].Kind == command.Out && e.loses(r, p)
 	}
 	if p.Within && len(r.Args) > mostArgs {

@@ -25,7 +25,7 @@ type Request struct {
 	Recent   *Recent // whose expiries were put back a moment ago; nil: nobody knows
 	Tick     int64   // the proxy's own clock, in milliseconds, for Recent
 	Watching bool    // the client watches keys: its reads must not change any
-	Tracking bool    // the client hears of changes to what it reads: a read must stay one
+	Tracking bool    // the client hears of changes to what it reads: a read must stay one, and nothing of ours come after it
 }
 
 // Plan says what to do with a Request. The zero Plan sends the client's arguments as they are.

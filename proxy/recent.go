@@ -21,18 +21,22 @@ type mark struct {
 func (s *Session) mark(sl *slot) {
 	p := &s.plan
 	start := len(s.marks)
-	bound, at := 0, sl.before+1 // the element of EXEC's array that answers p.Bounds[bound]
+	ahead, behind := 0, sl.before+1 // elements of EXEC's array that answer the next Bound before and behind the command
+	bound := 0
 	for _, m := range p.Marks {
 		if !m.Back {
 			s.srv.recent.Forget(m.Key, s.req.Tick)
 		}
 		to := mark{key: m.Key, back: m.Back && !s.tx.open, own: m.Bound == 0}
-		if !to.own {
-			for ; bound < m.Bound-1; bound++ {
-				at += commandsOf(&p.Bounds[bound])
+		for ; bound < m.Bound; bound++ {
+			b := &p.Bounds[bound]
+			at := &behind
+			if b.Before {
+				at = &ahead
 			}
-			to.at = at
-			to.back = to.back && (p.Bounds[bound].Life == nil || len(p.Bounds) == 1 && !p.Within) // else the reply is not about it alone
+			to.at = *at
+			*at += commandsOf(b)
+			to.back = to.back && (b.Life == nil || len(p.Bounds) == 1 && !p.Within) // else the reply is not about this key alone
 		}
 		s.marks = append(s.marks, to)
 	}
