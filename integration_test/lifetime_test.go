@@ -1,0 +1,124 @@
+package integration_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The rule that these tests run under, in milliseconds. A birth is known to a step, an expiry is rounded down to a grain.
+const (
+	shortIdle, shortLife = 2000, 4000
+	shortGrain           = shortIdle / 20
+	shortStep            = shortLife/23 + 1
+	shortRule            = "rules:\n  - expiry: {idle: 2s, idle_refresh: 0, lifetime: 4s}\n"
+)
+
+// aged is what a test knows of a key's birth: that it was between two moments, in Unix milliseconds.
+type aged struct{ after, before int64 }
+
+// earlier is the birth of a key that has taken another's place.
+func (a aged) earlier(b aged) aged { return aged{min(a.after, b.after), min(a.before, b.before)} }
+
+// Whatever is done to keys, in whatever order, none is there when its lifetime has passed since its first write, and those that
+// are used live until then.
+func TestLifetime_Property(t *testing.T) {
+	t.Parallel()
+	for _, seed := range randomSeeds(t) {
+		for _, prefix := range []string{"", "app:"} {
+			t.Run(fmt.Sprintf("%q/seed %d", prefix, seed), func(t *testing.T) {
+				t.Parallel()
+				outlive(t, prefix, seed)
+			})
+		}
+	}
+}
+
+// A deed is one step of the property test on keys a and b. It may leave b with what a had.
+type deed struct {
+	lines   string // %a and %b are the keys
+	carries bool   // b has taken a's place, if there was an a
+	copies  bool   // a is still there
+	touches bool   // a's expiry is put back
+	rare    bool   // it may delete a key, which must not come to all before their time
+}
+
+var deeds = []deed{
+	{lines: "SET %a v"}, {lines: "SET %a v EX 1"}, {lines: "SET %a v PX 99999999"}, {lines: "SET %a v NX"}, {lines: "SET %a v XX GET"}, {lines: "SETEX %a 999 v"},
+	{lines: "SETNX %a v"}, {lines: "GETSET %a v"}, {lines: "MSET %a v %b v"}, {lines: "SET %a v KEEPTTL", touches: true}, {lines: "SET %a v EX 0"},
+	{lines: "APPEND %a v", touches: true}, {lines: "GET %a", touches: true}, {lines: "STRLEN %a", touches: true}, {lines: "GETEX %a", touches: true},
+	{lines: "GETEX %a PERSIST"}, {lines: "GETEX %a EX 999"}, {lines: "PERSIST %a"}, {lines: "EXPIRE %a 999"}, {lines: "EXPIRE %a 999 GT"}, {lines: "PEXPIRE %a 1500"},
+	{lines: "EXPIREAT %a 4000000000"}, {lines: "HSET %a f v"}, {lines: "BITOP OR %a %b", rare: true}, {lines: "SUNIONSTORE %a %b", rare: true}, {lines: "SORT %b STORE %a", rare: true},
+	{lines: "RENAME %a %b", carries: true, rare: true}, {lines: "COPY %a %b REPLACE", carries: true, copies: true}, {lines: "DEL %a", rare: true},
+	{lines: "MULTI;SET %a v;EXPIRE %a 999;PERSIST %a;EXEC"}, {lines: "MULTI;APPEND %a v;EXEC", touches: true},
+	{lines: "EVAL redis.call('SET',KEYS[1],'v') 1 %a"}, {lines: "EVAL redis.call('SET',KEYS[1],'v','EX',9)redis.call('PERSIST',KEYS[1]) 1 %a"},
+	{lines: "EVAL return(redis.call('GET',KEYS[1])) 1 %a", touches: true}, {lines: "EVAL redis.call('EXPIRE',KEYS[1],999) 1 %a"},
+}
+
+func outlive(t *testing.T, prefix string, seed uint64) {
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"namespace: '"+prefix+"'\n"+shortRule)
+	c, behind := dial(t, g.addr), dial(t, r.addr)
+	chance := rand.New(rand.NewPCG(seed, 1))
+	births := map[string]aged{}
+	expiry := func(key string) int64 { return int64(behind.int("PEXPIRETIME", prefix+key)) }
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deaths := 0
+	for end := time.Now().Add(3 * shortLife * time.Millisecond); time.Now().Before(end); <-tick.C {
+		a, b := strconv.Itoa(chance.IntN(4)), strconv.Itoa(chance.IntN(4))
+		if a == b {
+			continue
+		}
+		d := deeds[chance.IntN(len(deeds))]
+		if d.rare && chance.IntN(20) > 0 {
+			continue
+		}
+		was := map[string]int64{a: expiry(a), b: expiry(b)}
+		from := time.Now().UnixMilli()
+		for _, line := range strings.Split(strings.NewReplacer("%a", a, "%b", b).Replace(d.lines), ";") {
+			c.line(line)
+		}
+		now := time.Now().UnixMilli()
+		is := map[string]int64{a: expiry(a), b: expiry(b)}
+		for _, key := range []string{a, b} {
+			if _, known := births[key]; known && was[key] <= now+1 { // it has ended before, or may have meanwhile
+				delete(births, key)
+				deaths++
+			}
+		}
+		born := births[a]
+		if d.carries && was[a] > now+1 && is[b] >= 0 {
+			if there, ok := births[b]; ok {
+				born = born.earlier(there)
+			}
+			if births[b] = born; !d.copies {
+				delete(births, a)
+			}
+		}
+		for _, key := range []string{a, b} {
+			switch birth, known := births[key]; {
+			case is[key] == -2:
+				delete(births, key)
+			case is[key] == -1:
+				t.Fatalf("seed %d: after %s (%s, %s) key %s never ends", seed, d.lines, a, b, key)
+			case !known:
+				births[key] = aged{from, now}
+			case is[key] > birth.before+shortLife+1:
+				t.Fatalf("seed %d: after %s (%s, %s) key %s ends at %d, was to end at %d, and its lifetime %d", seed, d.lines, a, b, key, is[key], was[key], birth.before+shortLife)
+			case is[key] > now+shortIdle+1:
+				t.Fatalf("seed %d: after %s (%s, %s) key %s ends in %d ms", seed, d.lines, a, b, key, is[key]-now)
+			}
+		}
+		least := min(from+shortIdle, births[a].after+shortLife-shortStep) - shortGrain
+		if d.touches && is[a] >= 0 && was[a] > now+1 && is[a] < least && least > now {
+			t.Fatalf("seed %d: after %s (%s, %s) key %s ends %d ms too early, at %d", seed, d.lines, a, b, a, least-is[a], is[a])
+		}
+	}
+	if deaths < 4 {
+		t.Errorf("seed %d: %d keys came to their end, want more", seed, deaths)
+	}
+}
