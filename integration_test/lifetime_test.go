@@ -68,7 +68,7 @@ func outlive(t *testing.T, prefix string, seed uint64) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	deaths := 0
-	for end := time.Now().Add(3 * shortLife * time.Millisecond); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(2 * shortLife * time.Millisecond); time.Now().Before(end); <-tick.C {
 		a, b := strconv.Itoa(chance.IntN(4)), strconv.Itoa(chance.IntN(4))
 		if a == b {
 			continue

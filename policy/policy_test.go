@@ -292,6 +292,20 @@ func TestPolicy_DecideAllocates(t *testing.T) {
 	}
 }
 
+func TestPolicy_DecideAllocates_Access(t *testing.T) {
+	for _, e := range []ExpiryConfig{{Idle: duration(t, "30m")}, {Idle: duration(t, "30m"), Lifetime: duration(t, "12h")}} {
+		p := mustNew(t, Config{Namespace: "app:", Rules: []RuleConfig{{Expiry: &e}}})
+		for _, line := range []string{"GET s", "HGETALL s", "MGET s x", "SET s v", "HSET s f v", "EXPIRE s 99", "RENAME s x", "EVAL x 1 s", "COPY s x"} {
+			r := request(t, words(line))
+			r.Recent = &Recent{}
+			var plan Plan
+			if got := testing.AllocsPerRun(100, func() { p.Decide(r, &plan) }); got != 0 {
+				t.Errorf("%s: %v allocations, want none", line, got)
+			}
+		}
+	}
+}
+
 func TestPolicy_Transparent(t *testing.T) {
 	p := mustNew(t, Config{})
 	if !p.Transparent() {
