@@ -122,3 +122,46 @@ func outlive(t *testing.T, prefix string, seed uint64) {
 		t.Errorf("seed %d: %d keys came to their end, want more", seed, deaths)
 	}
 }
+
+// A birth takes no memory: it is in the expiry that the session has anyway.
+func TestLifetime_Memory(t *testing.T) {
+	t.Parallel()
+	const sessions, most = 100_000, 16 // bytes per session
+	used := func(rule string) int {
+		r := startRedis(t)
+		g := startPlainGate(t, r.upstream()+rule)
+		c, behind := dial(t, g.addr), dial(t, r.addr)
+		before := memory(behind)
+		for first := 0; first < sessions; first += 1000 {
+			var lines strings.Builder
+			for i := first; i < first+1000; i++ {
+				lines.WriteString(encode("SET", fmt.Sprintf("sess:%06d", i), strings.Repeat("v", 200)))
+			}
+			c.send(lines.String())
+			for range 1000 {
+				if got := c.read(); got != ok {
+					t.Fatalf("SET = %s", got)
+				}
+			}
+		}
+		behind.want(fmt.Sprintf(":%d\r\n", sessions), "DBSIZE")
+		return (memory(behind) - before) / sessions
+	}
+	without, with := used(expiryRule), used("rules:\n  - expiry: {idle: 30m, lifetime: 12h}\n")
+	t.Logf("%d bytes per session, with a lifetime %d", without, with)
+	if with-without > most {
+		t.Errorf("a session takes %d bytes with a lifetime and %d without, want %d more at most", with, without, most)
+	}
+}
+
+// memory is what the server uses for its data, in bytes.
+func memory(c *conn) int {
+	for _, line := range strings.Split(c.do("INFO", "memory"), "\r\n") {
+		if n, found := strings.CutPrefix(line, "used_memory:"); found {
+			bytes, _ := strconv.Atoi(n)
+			return bytes
+		}
+	}
+	c.t.Fatal("INFO memory has no used_memory")
+	return 0
+}

@@ -105,6 +105,11 @@ func (e *expiry) access(r *Request, i int, p *Plan, first int) {
 		e.mark(r, name.Arg, p, Mark{})
 	default:
 		e.mark(r, name.Arg, p, Mark{Back: len(p.Bounds) == first && e.full(r, p)})
+		for _, b := range p.Bounds[first:] {
+			if b.Elsewhere && r.Recent != nil && e.idle.window > 0 {
+				p.Marks = append(p.Marks, Mark{Key: recentKey(p.salt, b.DB, r.Args[name.Arg], e.idle.ms)})
+			}
+		}
 	}
 }
 

@@ -135,6 +135,19 @@ func TestIdle_Recent(t *testing.T) {
 	}
 }
 
+// What a key is told of that comes to be in another database is told of that one.
+func TestIdle_RecentElsewhere(t *testing.T) {
+	p := mustNew(t, Config{Rules: []RuleConfig{{Expiry: &ExpiryConfig{Idle: duration(t, "30m")}}}})
+	for _, line := range []string{"COPY x s DB 3", "MOVE s 3"} {
+		r, plan := request(t, words(line)), Plan{}
+		r.Recent = &Recent{}
+		p.Decide(r, &plan)
+		if !slices.Contains(plan.Marks, Mark{Key: recentKey(p.salt, 3, []byte("s"), 1800_000)}) {
+			t.Errorf("%s tells Recent %+v, and nothing of s in database 3", line, plan.Marks)
+		}
+	}
+}
+
 func TestIdle_Sessions(t *testing.T) {
 	p := mustNew(t, Config{Rules: []RuleConfig{{Expiry: &ExpiryConfig{Idle: duration(t, "30m")}}}})
 	var plan Plan

@@ -15,7 +15,7 @@ import (
 // check is computed from it, so that few remainders are a stamp. An expiry is rounded down to the next moment with the right
 // remainder: by one grain at most, a twentieth of what was asked for. Shorter expiries are stamped with finer grains, each a
 // quarter of the one before, which only count as stamps of keys that end soon. Where even the finest is too coarse for that, the
-// nearer moment is taken, which may be later than asked by half a grain at most, but never beyond the lifetime.
+// nearer moment is taken, which may be later than asked by less than a grain, but never beyond the lifetime.
 //
 // A living key has one birth only that its code can mean, since the codes go once around in a little more than a lifetime. An
 // expiry that is no stamp is taken for one once in grain / codes times: for a rule with an idle timeout of 20 minutes or more
