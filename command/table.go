@@ -166,7 +166,7 @@ var table = map[string]row{
 	"PEXPIRETIME":     {2, Read | NoTouch, Keyspace | Fast, in(1), keeps, none, Opaque, Plain},
 	"PTTL":            {2, Read | NoTouch, Keyspace | Fast, in(1), keeps, none, Opaque, Plain},
 	"RANDOMKEY":       plain(1, Read|Whole|Volatile, Keyspace).replies(OneKey),
-	"RENAME":          {3, Write | NoTouch, Keyspace, fromTo, carries, none, Opaque, Plain},
+	"RENAME":          {3, Write, Keyspace, fromTo, carries, none, Opaque, Plain},
 	"RENAMENX":        {3, Write, Keyspace | Fast, fromTo, carries, none, Opaque, Plain},
 	"RESTORE":         {-4, Write, Keyspace | Dangerous, out(1), carries, grows(Dump, 3), Opaque, Plain},
 	"SCAN":            {-2, Read | Whole, Keyspace, matching(), keeps, none, CursorKeys, Plain},

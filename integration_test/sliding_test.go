@@ -78,10 +78,9 @@ func TestIdle_Refresh(t *testing.T) {
 
 	// Whatever sets an expiry ends that, in either client and in a transaction.
 	for _, change := range []string{
-		"EXPIRE s 50", "SET s v EX 50", "SETEX s 50 v", "GETEX s EX 50", "PEXPIRE s 50000", "EXPIREAT s now+50", "RENAME short s", "COPY short s REPLACE",
+		"EXPIRE s 50", "SET s v EX 50", "SETEX s 50 v", "GETEX s EX 50", "PEXPIRE s 50000", "EXPIREAT s now+50",
 		"MULTI;EXPIRE s 50;EXEC", "EVAL redis.call('EXPIRE',KEYS[1],50) 1 s", "MULTI;GET s;SET s v EX 50;EXEC",
 	} {
-		behind.do("SET", "short", "v", "EX", "50")
 		c.do("GET", "s")
 		now := time.Now()
 		for _, line := range strings.Split(change, ";") {
@@ -116,7 +115,7 @@ func TestIdle_Accesses(t *testing.T) {
 			{"TTL s", 50}, {"PTTL s", 50}, {"EXPIRETIME s", 50}, {"EXISTS s", 50}, {"TYPE s", 50}, {"OBJECT ENCODING s", 50}, {"MEMORY USAGE s", 50}, {"KEYS *", 50},
 			{"SCAN 0", 50}, {"EXPIRE s 70", 70}, {"EXPIRE s 70000", 1800}, {"PERSIST s", 1800}, {"MULTI;GET s;EXEC", 1800}, {"MULTI;STRLEN s;EXEC", 1800},
 			{"EVAL return(redis.call('GET',KEYS[1])) 1 s", 1800}, {"EVAL redis.call('SET',KEYS[1],'v','EX',70) 1 s", 70}, {"EVAL_RO return(1) 1 s", 1800},
-			{"WATCH s;GET s", 50}, {"MULTI;EVAL return(1) 1 s;EXEC", 1800},
+			{"WATCH s;GET s", 50}, {"RENAME s x;RENAME x s", 1800}, {"COPY s x REPLACE;RENAME x s", 1800}, {"COPY x s", 50}, {"MULTI;EVAL return(1) 1 s;EXEC", 1800},
 		} {
 			behind.do("SET", "app:s", "v", "EX", "50")
 			for _, line := range strings.Split(access.line, ";") {

@@ -86,6 +86,11 @@ func (e *expiry) access(r *Request, i int, p *Plan, first int) {
 	name, x := r.Names[i], &r.Spec.Expiry
 	switch {
 	case p.Refusal != nil || name.Kind > command.Out:
+	case name.Kind == command.In && x.Effect == command.Carries: // before it, so that it is carried
+		if e.idle.writes {
+			p.Bounds = append(p.Bounds, Bound{Arg: name.Arg, Idle: e.idle.ms, Before: true})
+			e.mark(r, name.Arg, p, Mark{Back: true, Bound: len(p.Bounds)})
+		}
 	case name.Kind == command.In || x.Effect == command.Keeps:
 		if r.Spec.Flags&command.NoTouch == 0 && !r.Spec.MayBlock(r.Args) && e.counts(r) {
 			e.putBack(r, name.Arg, p, first, true)

@@ -75,7 +75,7 @@ func (e *expiry) keepLife(r *Request, i int, p *Plan, first int) {
 	}
 	for k := first; k < len(p.Bounds); k++ {
 		b := &p.Bounds[k]
-		b.Life, b.Carried = e.life, r.Spec.Expiry.Effect == command.Carries
+		b.Life, b.Carried = e.life, r.Spec.Expiry.Effect == command.Carries && !b.Before
 		if b.Max == 0 && b.Idle == 0 { // a command that does nothing may leave what nobody has bounded
 			b.Max = e.max
 		}

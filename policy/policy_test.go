@@ -179,7 +179,7 @@ func explain(t *testing.T, p *Policy, plan *Plan, args [][]byte) string {
 	var written, behind []string
 	for _, b := range plan.Bounds {
 		switch {
-		case plan.Within && b.Life != nil && !b.Elsewhere:
+		case plan.Within && b.Life != nil && !b.Elsewhere && !b.Before:
 			steps = append(steps, boundSteps(b, words[b.Arg])...)
 		case b.Before:
 			written = append(written, boundSteps(b, words[b.Arg])...)
