@@ -123,6 +123,68 @@ func outlive(t *testing.T, prefix string, seed uint64) {
 	}
 }
 
+// With redis-cli: a session that is old enough for its next expiry to be its last is brought no further by whatever one may say.
+func TestLifetime_Commands(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"", "app:"} {
+		t.Run(prefix, func(t *testing.T) {
+			t.Parallel()
+			prolong(t, prefix)
+		})
+	}
+}
+
+// prolongings are commands on the key k of a type, which leave its session in k, or in k2.
+var prolongings = []struct{ kind, line string }{
+	{"SET k v", "SET k v"}, {"SET k v", "SET k v EX 99999"}, {"SET k v", "SET k v PXAT 4000000000000"}, {"SET k v", "GETSET k v"}, {"SET k v", "MSET k v"},
+	{"SET k v", "PSETEX k 99999 v"}, {"SET k v", "EXPIRE k 99999"}, {"SET k v", "EXPIREAT k 4000000000"}, {"SET k v", "PERSIST k"}, {"SET k v", "GETEX k PERSIST"},
+	{"SET k v", "APPEND k v"}, {"SET k v", "GET k"}, {"SET k v", "RENAME k k2"}, {"SET k v", "COPY k k2"}, {"SET k2 v", "RENAME other k2"}, {"SET k2 v", "COPY other k2 REPLACE"},
+	{"HSET k f v", "HSET k f w"}, {"HSET k f v", "HGETALL k"}, {"SADD k v", "SUNIONSTORE k k"}, {"RPUSH k v", "SORT k ALPHA STORE k"}, {"ZADD k 1 v", "ZUNIONSTORE k 1 k"},
+	{"RPUSH k v", "LMOVE k k LEFT RIGHT"}, {"XADD k * f v", "XADD k * f v"}, {"PFADD k v", "PFMERGE k k"}, {"SET k v", "BITOP NOT k k"}, {"SETBIT k 1 1", "BITFIELD k SET u8 0 1"},
+	{"SET k v", "EVAL redis.call('SET',KEYS[1],'v')return(redis.call('PERSIST',KEYS[1])) 1 k"}, {"SET k v", "EVAL redis.call('SET','k','v','EX',99) 0"},
+	{"SET k v", "EVAL redis.call('RENAME','k','k2') 0"}, {"SET k v", "EVAL redis.call('HSET','k2','f','v')redis.call('RENAME','k2','k') 0"},
+}
+
+// In this rule, in milliseconds, a session is that old long before it ends.
+const (
+	prolongIdle, prolongLife = 10_000, 12_000
+	prolongRule              = "rules:\n  - expiry: {idle: 10s, lifetime: 12s}\n"
+)
+
+func prolong(t *testing.T, prefix string) {
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"namespace: '"+prefix+"'\n"+prolongRule)
+	c, behind := dial(t, g.addr), dial(t, r.addr)
+	const databases = 16 // each line has one to itself
+	for first := 0; first < len(prolongings); first += databases {
+		batch := prolongings[first:min(first+databases, len(prolongings))]
+		behind.want(ok, "FLUSHALL")
+		for db, p := range batch {
+			c.want(ok, "SELECT", strconv.Itoa(db))
+			c.line(p.kind)
+		}
+		born := time.Now()
+		eventually(t, "sessions are old enough", func() bool { return time.Since(born) > (prolongLife-prolongIdle+500)*time.Millisecond })
+		for db, p := range batch {
+			if prefix != "" && strings.HasSuffix(p.line, " 0") {
+				continue // undeclared keys are out of its reach
+			}
+			c.want(ok, "SELECT", strconv.Itoa(db))
+			c.line("SET other v")
+			got := say(t, g.addr, append([]string{"-n", strconv.Itoa(db)}, split(p.line)...)...)
+			if strings.HasPrefix(got, "ERR") || strings.HasPrefix(got, "WRONG") || strings.HasPrefix(got, "DENIED") {
+				t.Errorf("%s: %s", p.line, got)
+			}
+			behind.want(ok, "SELECT", strconv.Itoa(db))
+			for _, key := range []string{"k", "k2"} {
+				if e := int64(behind.int("PEXPIRETIME", prefix+key)); e == -1 || e > born.UnixMilli()+prolongLife+1 {
+					t.Errorf("%s, then %s: %s ends %d ms after its lifetime", p.kind, p.line, key, e-born.UnixMilli()-prolongLife)
+				}
+			}
+		}
+	}
+}
+
 // A birth takes no memory: it is in the expiry that the session has anyway.
 func TestLifetime_Memory(t *testing.T) {
 	t.Parallel()
