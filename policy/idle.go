@@ -148,6 +148,8 @@ func (e *expiry) putBack(r *Request, arg int, p *Plan, first int, skip bool) {
 		e.mark(r, arg, p, Mark{Back: true})
 		return
 	}
+	reads := r.Spec.Flags&command.Read != 0 || r.Spec.Expiry.Effect == command.GetOpts
+	p.Loose = reads && !r.Tracking // which goes by what is the next command
 	// A change after what a client has read would end, with NOLOOP without a word, that it hears of others' changes.
 	p.Bounds = append(p.Bounds[:first], Bound{Arg: arg, Idle: e.idle.ms, Before: r.Tracking && skip})
 	e.mark(r, arg, p, Mark{Back: true, Bound: len(p.Bounds)})

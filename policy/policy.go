@@ -35,6 +35,7 @@ type Plan struct {
 	Names    []command.Ref // where the names stand in Args; set whenever Args is
 	Prefix   []byte        // goes before every name
 	Bounds   []Bound       // before and afterwards, in the same MULTI
+	Loose    bool          // the Bounds need not be in one step with the command, and must not keep it from being carried out
 	Within   bool          // the Bounds with a Life are met in one step with the command, which may lose what the expiry tells of it
 	Marks    []Mark        // what Recent is to know, if the Request has one
 	Guard    Guard         // a check that must hold, in the same step as the command

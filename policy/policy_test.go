@@ -188,7 +188,7 @@ func explain(t *testing.T, p *Policy, plan *Plan, args [][]byte) string {
 		}
 	}
 	written = append(append(written, strings.Join(words, " ")), behind...)
-	if len(written) > 1 {
+	if len(written) > 1 && !plan.Loose {
 		written = append(append([]string{"MULTI"}, written...), "EXEC")
 	}
 	return "= " + strings.Join(append(steps, written...), " | ")

@@ -54,7 +54,7 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 		}
 		return append(dst, s.local[sl.start:sl.end]...)
 	}
-	last := sl.first + max(sl.wrapped, sl.many, 1) - 1
+	last := sl.first + max(sl.wrapped, sl.many, 1) - 1 + sl.behind
 	if s.own != nil && s.own.pump != nil {
 		dst = s.own.pump.appendPushes(dst, last)
 	}

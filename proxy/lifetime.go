@@ -114,6 +114,7 @@ for i = 1, N do
   E[i], B[i] = e, e > -2 and born(e)
 end
 local reply = RUN
+if type(reply) == 'table' and reply.err then return reply end
 for i = 1, N do
   local o = 10 * i
   local k = KEYS[P[o-1]]

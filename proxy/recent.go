@@ -13,7 +13,7 @@ type mark struct {
 	key  uint64
 	back bool // the expiry is put back, if the reply says so; or else it becomes something else
 	own  bool // the command's own reply says so
-	at   int  // or else the element of EXEC's array that does
+	at   int  // or else the element of EXEC's array that does, or without one the reply, counted from the first before the command
 }
 
 // mark takes down what Recent is to know of the command in the slot. What may change an expiry is forgotten now, and once more
@@ -60,6 +60,9 @@ func (s *Session) confirmed(sl *slot, m mark) bool {
 	if m.own {
 		raw, over := s.pick(sl)
 		return over > 0 || len(raw) > 0 && !isError(raw) && !isNull(raw)
+	}
+	if sl.wrapped == 0 {
+		return bytes.Equal(s.batch.Replies[sl.first-sl.before+m.at].Raw, []byte(":1\r\n"))
 	}
 	i := 0
 	for elem := range elems(s.batch.Replies[sl.first+sl.wrapped-1].Raw) {

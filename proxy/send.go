@@ -16,7 +16,8 @@ type slot struct {
 	edit    command.Reply
 	first   int    // index of the command's first reply in the batch
 	wrapped int    // replies that belong to it when it travels in a MULTI of ours; 0: it doesn't
-	before  int    // of those, how many are to commands of ours that come before it
+	before  int    // replies to commands of ours that come before it
+	behind  int    // replies to those that come behind it, when there is no MULTI
 	rule    string // the size rule that set a limit for the reply
 	limit   int64
 	mute    bool // CLIENT REPLY: the client doesn't want it
@@ -57,7 +58,7 @@ func (s *Session) appendRaw(c cmd) {
 func (s *Session) send(c cmd) {
 	s.change(c)
 	p := &s.plan
-	wrap := hasFollowers(p) && !s.tx.open
+	wrap := hasFollowers(p) && !s.tx.open && !p.Loose
 	if wrap {
 		s.batch.Req = append(s.batch.Req, "*1\r\n$5\r\nMULTI\r\n"...)
 		s.batch.Count++
@@ -77,6 +78,9 @@ func (s *Session) send(c cmd) {
 	} else {
 		s.batch.Req = appendPlanned(s.batch.Req, &s.req, p)
 		s.batch.Count++
+	}
+	if p.Loose && !s.tx.open && sl.limit > 0 {
+		s.limitLast(sl.limit)
 	}
 	n := taken
 	if taken > 0 {
@@ -100,7 +104,9 @@ func (s *Session) send(c cmd) {
 		s.inTx = append(s.inTx, queued{slot: sl, before: before, extra: n})
 		sl.edit, sl.limit = command.Opaque, 0
 	}
-	if sl.limit > 0 {
+	if p.Loose && !s.tx.open {
+		sl.before, sl.behind = before, n
+	} else if sl.limit > 0 {
 		s.limitLast(sl.limit)
 	}
 	if len(p.Marks) > 0 {
