@@ -13,13 +13,13 @@ import (
 // A key's birth is kept in its expiry, the Unix time in milliseconds at which Redis removes it. What that leaves when divided by a
 // grain tells it: the remainder is code * checks + check, where code is the birth in steps, modulo the number of codes, and
 // check is computed from it, so that few remainders are a stamp. An expiry is rounded down to the next moment with the right
-// remainder: by one grain at most, a twentieth of what was asked for. Shorter expiries are stamped with finer grains, each a
+// remainder: by one grain, a twentieth of what was asked for at most, and seldom by two, where a coarser grain would tell another birth. Shorter expiries are stamped with finer grains, each a
 // quarter of the one before, which only count as stamps of keys that end soon. Where even the finest is too coarse for that, the
 // nearer moment is taken, which may be later than asked by less than a grain, but never beyond the lifetime.
 //
 // A living key has one birth only that its code can mean, since the codes go once around in a little more than a lifetime. An
 // expiry that is no stamp is taken for one once in grain / codes times: for a rule with an idle timeout of 20 minutes or more
-// once in 468, and more often when the key is about to end and finer grains count too (within 25 minutes once in 94, within
+// once in 468, and more often when the key is about to end and finer grains count too (within 25 minutes once in 91, within
 // 6 minutes once in 22). That key ends early. It can't end later than a lifetime from now, since no birth is later than now.
 // A stamp made under another lifetime is mostly none under this one.
 //
