@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 )
 
@@ -68,7 +69,7 @@ func New(c Config) (*Policy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	p := &Policy{namespace: newNamespace(c.Namespace)}
+	p := &Policy{namespace: newNamespace(c.Namespace), salt: maphash.String(recentSeed, c.Namespace)}
 	if c.ReadOnly {
 		p.readOnly = &readOnly{namespaced: c.Namespace != ""}
 	}
@@ -76,6 +77,7 @@ func New(c Config) (*Policy, error) {
 		set := c.Rules[i].set()
 		p.sets = append(p.sets, set)
 		p.confines = p.confines || c.Rules[i].writes()
+		p.ages = p.ages || c.Rules[i].Expiry != nil && c.Rules[i].Expiry.Lifetime > 0
 		for _, g := range set.globs {
 			p.index.add(g, i)
 		}
@@ -103,7 +105,7 @@ func (c *RuleConfig) set() *ruleSet {
 
 // writes reports whether the rule is about what is written.
 func (c *RuleConfig) writes() bool {
-	return c.Size != nil || c.KeyEntropy != 0 || c.Expiry != nil && *c.Expiry != ExpiryConfig{}
+	return c.Size != nil || c.KeyEntropy != 0 || c.Expiry != nil && !c.Expiry.empty()
 }
 
 func (c *RuleConfig) globs() []glob {
