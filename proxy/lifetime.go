@@ -124,7 +124,7 @@ for i = 1, N do
   if P[o] > 1 then C('SELECT', P[o] - 2) end
   local e, b = C('PEXPIRETIME', k), B[i]
   local o = e == E[i] and b
-  if P[o] > 0 then
+  if P[10*i] > 0 then
     o = born(e)
     b = b and o and math.min(b, o) or b or o
   end
