@@ -185,6 +185,20 @@ func prolong(t *testing.T, prefix string) {
 	}
 }
 
+// The slow log shows commands that run within scripts of the gate's, and nothing of the namespace.
+func TestLifetime_SlowLog(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, "--slowlog-log-slower-than", "0")
+	c := dial(t, startGate(t, r.upstream()+namespaceApp+"rules:\n  - {expiry: {idle: 30m, lifetime: 12h}, size: {value: 64KiB}}\n").addr)
+	for _, line := range []string{"SET a v", "APPEND a v", "GETSET a v", "RENAME a b", "GET b"} {
+		c.line(line)
+	}
+	log := c.do("SLOWLOG", "GET", "-1")
+	if !strings.Contains(log, "$6\r\nGETSET\r\n") && !strings.Contains(log, "$6\r\nRENAME\r\n") || strings.Contains(log, "app:") {
+		t.Errorf("SLOWLOG GET = %q, want the commands without app:", log)
+	}
+}
+
 // A birth takes no memory: it is in the expiry that the session has anyway.
 func TestLifetime_Memory(t *testing.T) {
 	t.Parallel()

@@ -9,12 +9,15 @@ import (
 // keys and forgets the older one of two that fall on the same place: that costs a refresh, nothing else. The zero Recent is
 // ready for use, by many at once and without locks. One serves all tenants of an upstream.
 //
-// A place holds 31 bits of a key's hash above 32 bits of time. Together with the place itself that is 47 bits of a hash that
+// A place holds 31 bits of a key's hash above 32 bits of time. Together with the place itself that is 49 bits of a hash that
 // is seeded anew in each process: a read is taken for one of another key once in two billion reads at most, and that costs
 // the key one refresh.
 type Recent struct {
-	places [1 << 16]atomic.Uint64
+	places [places]atomic.Uint64
 }
+
+// places is for how many keys there is room, at 8 bytes each: some 2 MiB when it is full.
+const places = 1 << 18
 
 // Mark is a key whose expiry a command changes, for Recent to know of.
 type Mark struct {
@@ -44,7 +47,7 @@ func recentKey(salt uint64, db int, key []byte, idle int64) uint64 {
 	return h ^ (uint64(idle)+uint64(db)<<40)*mixer>>32<<32
 }
 
-func (x *Recent) place(key uint64) *atomic.Uint64 { return &x.places[key&0xffff] }
+func (x *Recent) place(key uint64) *atomic.Uint64 { return &x.places[key%places] }
 
 // entryOf is what a place holds; no entry of a key is 0, nor is its upper half.
 func entryOf(key uint64, tick int64) uint64 { return (key>>32|1)<<32 | uint64(uint32(tick)) }

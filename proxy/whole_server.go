@@ -166,6 +166,11 @@ func (s *Session) bare(args [][]byte, clipped bool) bool {
 			return false
 		}
 	}
+	if spec.Flags&command.Script != 0 { // it may be one of ours, which has a command with names among its arguments
+		for i := range args {
+			args[i] = bytes.TrimPrefix(args[i], s.policy.Prefix())
+		}
+	}
 	return true
 }
 
