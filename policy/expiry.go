@@ -73,7 +73,7 @@ func (c *ExpiryConfig) rule(name string) Rule {
 	if c.empty() {
 		return nil
 	}
-	e := &expiry{name: name, min: c.Min.Milliseconds(), max: c.longest().Milliseconds(), idle: c.sliding(), life: c.life(name)}
+	e := &expiry{name: name, min: c.Min.Milliseconds(), max: c.longest().Milliseconds(), idle: c.sliding(), life: c.life()}
 	if c.Over == "refuse" {
 		e.refuse = c.Max.Milliseconds()
 	}

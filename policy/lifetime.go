@@ -17,8 +17,6 @@ type Life struct {
 	Grain int64 // milliseconds to which an expiry is rounded down, at most: its remainder tells the birth
 	Codes int64 // how many births can be told apart; the one beyond the last is left free
 	Step  int64 // milliseconds between two births that can be told apart
-
-	rule string
 }
 
 const (
@@ -29,12 +27,12 @@ const (
 	shortestLife = Duration(1e9)
 )
 
-// life is the rule of that name in figures; nil: there is no lifetime.
-func (c *ExpiryConfig) life(rule string) *Life {
+// life is the rule in figures; nil: there is no lifetime.
+func (c *ExpiryConfig) life() *Life {
 	if c.Lifetime == 0 {
 		return nil
 	}
-	l := &Life{Span: c.Lifetime.Milliseconds(), Grain: min(c.longest().Milliseconds()/finestOf, coarsest), rule: rule}
+	l := &Life{Span: c.Lifetime.Milliseconds(), Grain: min(c.longest().Milliseconds()/finestOf, coarsest)}
 	l.Codes = min(mostCodes, l.Grain/leastChecks)
 	if l.Codes > 2 {
 		l.Step = (l.Span + l.Codes - 3) / (l.Codes - 2)
@@ -74,6 +72,7 @@ func (e *expiry) keepLife(r *Request, i int, p *Plan, first int) {
 	}
 	for k := first; k < len(p.Bounds); k++ {
 		b := &p.Bounds[k]
+		p.lifeRule = e.name
 		b.Life, b.Carried = e.life, r.Spec.Expiry.Effect == command.Carries && !b.Before
 		if b.Max == 0 && b.Idle == 0 { // a command that does nothing may leave what nobody has bounded
 			b.Max = e.max
@@ -85,16 +84,13 @@ func (e *expiry) keepLife(r *Request, i int, p *Plan, first int) {
 // within has the births of a guarded command's keys kept in its guard's script, so that what is refused there changes no expiry, and
 // refuses a command that is too long for a script.
 func (p *Plan) within(r *Request) {
-	rule := ""
 	for i := range p.Bounds {
-		if b := &p.Bounds[i]; b.Life != nil && !b.Before {
-			p.Within, rule = p.Within || p.Guard.Kind != NoGuard, b.Life.rule
-		}
+		p.Within = p.Within || p.Guard.Kind != NoGuard && p.Bounds[i].Life != nil && !p.Bounds[i].Before
 	}
 	if n := int64(len(r.Args)); n > mostArgs && p.Within {
-		p.refuse(&Refusal{Rule: rule, Kind: "expiry", Limit: mostArgs, Got: n,
+		p.refuse(&Refusal{Rule: p.lifeRule, Kind: "expiry", Limit: mostArgs, Got: n,
 			Text: fmt.Sprintf("DENIED expiry: a command of %d arguments is above the %d with which births can be kept (rule %s)",
-				n, mostArgs, strconv.Quote(rule))})
+				n, mostArgs, strconv.Quote(p.lifeRule))})
 	}
 }
 

@@ -45,11 +45,12 @@ type Plan struct {
 	SizeRule string        // name of the rule that set Limit or Guard, for the refusal's text
 	Each     bool          // values in the reply have limits of their own, which Policy.ValueLimit says; Limit is above all of them
 
-	argbuf [][]byte // backs Args, so that planning doesn't allocate
-	text   []byte   // backs the numbers in Args
-	opts   options  // of a command that takes SET's or GETEX's, parsed once for all rules
-	ruled  int      // keys so far whose values have a limit of their own
-	salt   uint64   // tells upstream and namespace apart in Recent
+	argbuf   [][]byte // backs Args, so that planning doesn't allocate
+	text     []byte   // backs the numbers in Args
+	opts     options  // of a command that takes SET's or GETEX's, parsed once for all rules
+	ruled    int      // keys so far whose values have a limit of their own
+	lifeRule string   // the rule that has set a Life
+	salt     uint64   // tells upstream and namespace apart in Recent
 }
 
 // reset makes the plan a zero one but for the buffers.

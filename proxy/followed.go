@@ -14,8 +14,9 @@ import (
 // number. Keys that have a lifetime are settled by the script of lifetime.go, which is within this one.
 
 const (
+	// The slow log keeps 128 bytes of a script: what this is the head of must begin within them.
 	followedHead = `local steps = {}
-for i = 4 * tonumber(table.remove(ARGV)), 1, -1 do steps[i] = table.remove(ARGV) end
+for i = 4*tonumber(table.remove(ARGV)),1,-1 do steps[i] = table.remove(ARGV) end
 local function run()
 `
 	followedTail = `
@@ -62,12 +63,15 @@ func countSteps(bounds []policy.Bound) (n int) {
 	return n
 }
 
+// stepWords is how many arguments a step takes.
+const stepWords = 4
+
 // stepArgs is how many arguments n steps take.
 func stepArgs(n int) int {
 	if n == 0 {
 		return 0
 	}
-	return 4*n + 1
+	return stepWords*n + 1
 }
 
 // appendSteps writes those arguments.

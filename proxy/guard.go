@@ -74,7 +74,7 @@ func appendScripted(dst []byte, args [][]byte, names []command.Ref, p *policy.Pl
 	}
 	if p.Guard.Kind != policy.NoGuard {
 		dst = appendBulkInt(dst, p.Guard.Limit)
-		dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
+		dst = redcon.AppendBulkString(dst, deniedSize)
 		dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
 	}
 	dst = appendArgs(dst, args, 0, names, p.Prefix)
@@ -83,6 +83,9 @@ func appendScripted(dst []byte, args [][]byte, names []command.Ref, p *policy.Pl
 	}
 	return appendSteps(dst, args, p, follow)
 }
+
+// deniedSize is what stands before the actual size in a refusal.
+const deniedSize = "DENIED size: value of "
 
 // scriptFor is the script of a guard, with what keeps births around the command, and steps behind it.
 func scriptFor(kind policy.GuardKind, within, follow bool) string {

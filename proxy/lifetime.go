@@ -168,7 +168,8 @@ func appendFigures(dst []byte, b *policy.Bound) []byte {
 	return dst
 }
 
-const figures = 8
+// figures is how many a Bound has, birthWords how many arguments appendWithin writes for one.
+const figures, birthWords = 8, figures + 2
 
 // appendWithin writes what withinScripts expect behind the command.
 func appendWithin(dst []byte, names []command.Ref, p *policy.Plan) []byte {
@@ -199,7 +200,7 @@ func countWithin(p *policy.Plan) int {
 	n := 1
 	for i := range p.Bounds {
 		if isWithin(p, &p.Bounds[i]) {
-			n += figures + 2
+			n += birthWords
 		}
 	}
 	return n
