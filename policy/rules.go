@@ -75,6 +75,9 @@ func New(c Config) (*Policy, error) {
 	}
 	for i := range c.Rules {
 		set := c.Rules[i].set()
+		if c.ReadOnly {
+			set.leaveExpiries()
+		}
 		p.sets = append(p.sets, set)
 		p.confines = p.confines || c.Rules[i].writes()
 		p.ages = p.ages || c.Rules[i].Expiry != nil && c.Rules[i].Expiry.Lifetime > 0
@@ -101,6 +104,15 @@ func (c *RuleConfig) set() *ruleSet {
 		}
 	}
 	return set
+}
+
+// leaveExpiries has no access put an expiry back, which would be a write.
+func (s *ruleSet) leaveExpiries() {
+	for _, rule := range s.rules {
+		if e, ok := rule.(*expiry); ok {
+			e.idle = idle{}
+		}
+	}
 }
 
 // writes reports whether the rule is about what is written.

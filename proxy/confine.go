@@ -144,7 +144,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     for i, it in pairs(list) do
       local size = it.over and 0 or length(it.key)
       if name == 'APPEND' then size = size + #str(args[3]) end
-      if size > limit then return large(size) end
+      if size > limit then return nil, large(size) end
       if it.written and not it.over then
         local was = real.pcall('GET', it.key)
         old[i] = type(was) == 'string' and was
@@ -179,7 +179,8 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     no = no or longest(2, n, args)
     if no then return no end
     local reply
-    if limit > 0 then reply = measured(name, list, args, ...) else reply = real.pcall(...) end
+    if limit > 0 then reply, no = measured(name, list, args, ...) else reply = real.pcall(...) end
+    if no then return no end
     for _, it in pairs(list) do
       if it.written then follow(it.key, name) end
     end
