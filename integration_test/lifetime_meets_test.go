@@ -227,11 +227,18 @@ func TestIdle_RulesBesideEachOther(t *testing.T) {
 	r := startRedis(t)
 	g := startGate(t, r.upstream()+"rules:\n  - {keys: [\"life*\"], expiry: {idle: 30m, lifetime: 12h}}\n  - {keys: [\"idle*\"], expiry: {idle: 30m}}\n")
 	c, behind := dial(t, g.addr), dial(t, r.addr)
-	for _, line := range []string{"MGET life1 life2 idle1 idle2", "MGET idle1 life1 idle2 life2", "MGET idle1 life1 missing", "BITCOUNT life1", "SUNION idle1 life1"} {
-		behind.want(ok, "MSET", "life1", "v", "life2", "v", "idle1", "v", "idle2", "v")
+	for i, line := range []string{"MGET life1 life2 idle1 idle2", "MGET idle1 life1 idle2 life2", "MGET idle1 life1 missing", "BITCOUNT life1", "SUNION idle1 life1"} {
+		number := strings.NewReplacer("1", strconv.Itoa(10+i), "2", strconv.Itoa(20+i)) // keys that nobody has heard of
+		line = number.Replace(line)
+		behind.want(ok, split(number.Replace("MSET life1 v life2 v idle1 v idle2 v"))...)
 		for range 2 {
 			if got := c.line(line); strings.HasPrefix(got, "-ERR") {
 				t.Errorf("%s: %s", line, got)
+			}
+		}
+		for _, key := range split(line)[1:] {
+			if ttl := behind.int("TTL", key); key != "missing" && (ttl < 1700 || ttl > 1800) {
+				t.Errorf("after %s %s expires in %d s", line, key, ttl)
 			}
 		}
 		c.want("+PONG\r\n", "PING")
@@ -277,6 +284,28 @@ func TestWatch_MeetsIdle(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The longest commands that travel in scripts fit into them.
+func TestLifetime_LongCommands(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {idle: 30m, lifetime: 12h}, size: {value: 1KiB}}\n")
+	c, behind := dial(t, g.addr), dial(t, r.addr)
+	mset, bitop := []string{"MSET"}, []string{"BITOP", "OR", "d"}
+	for i := range 3749 {
+		mset = append(mset, "k"+strconv.Itoa(i), "v")
+		bitop = append(bitop, "k"+strconv.Itoa(i), "k"+strconv.Itoa(i))
+	}
+	bitop = bitop[:7500]
+	c.want(ok, mset...)
+	c.want(one, bitop...)
+	for _, key := range []string{"k0", "k3748", "d"} {
+		if ttl := behind.int("TTL", key); ttl < 1700 || ttl > 1800 {
+			t.Errorf("%s expires in %d s", key, ttl)
+		}
+	}
+	c.wantPrefix("-DENIED ", "BITOP OR "+strings.Join(append(bitop[2:], "x"), " "))
 }
 
 // What audit cuts tells of its birth what it told before.
