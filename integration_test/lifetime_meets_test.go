@@ -22,13 +22,13 @@ var (
 	keepers = []string{
 		"APPEND %k v", "INCRBYFLOAT %k 1", "HINCRBYFLOAT %k f 1", "BITFIELD %k INCRBY u32 0 1", "PFADD %k a", "SET %k v GET", "SETNX %k v;BITOP NOT %k %k",
 		"SETNX %k v;RENAME %k %x;RENAME %x %k", "SETNX %k v;COPY %k %x REPLACE;RENAME %x %k", "SETNX %k v;RENAMENX %k %x;RENAMENX %x %k",
-		"MULTI;APPEND %k v;EXEC", "MULTI;SETNX %k v;RENAME %k %x;COPY %x %k;EXEC", "MSET %k v %x v",
+		"MULTI;APPEND %k v;EXEC", "MULTI;SETNX %k v;RENAME %k %x;COPY %x %k;EXEC", "MSET %k v %x v", "MSET %k v %k w",
 	}
 	keepingScripts = []string{
 		"EVAL redis.call('SET',KEYS[1],'v') 1 %k", "EVAL redis.pcall('set',KEYS[1],'v')redis.call('PERSIST',KEYS[1]) 1 %k",
 		"EVAL redis.call('HSET',KEYS[1],'f','v') 1 %k", "EVAL redis.call('SETEX',KEYS[1],9999,'v') 1 %k",
 		"EVAL redis.call('SETNX',KEYS[1],'v')redis.call('GETEX',KEYS[1],'PERSIST')redis.call('EXPIRE',KEYS[1],999) 1 %k",
-		"EVAL redis.call('APPEND',KEYS[1],'v') 1 %k", "EVAL redis.call('INCRBYFLOAT',KEYS[1],1) 1 %k", "EVAL redis.call('MSET',KEYS[1],'v') 1 %k",
+		"EVAL redis.call('APPEND',KEYS[1],'v') 1 %k", "EVAL redis.call('INCRBYFLOAT',KEYS[1],1) 1 %k", "EVAL redis.call('MSET',KEYS[1],'v',KEYS[1],'w') 1 %k", "EVAL redis.call('MSET',KEYS[1],'v') 1 %k",
 		"EVAL redis.call('SETNX',KEYS[1],'v')redis.call('RENAME',KEYS[1],KEYS[2])redis.call('RENAME',KEYS[2],KEYS[1]) 2 %k %x",
 		"EVAL redis.call('SETNX',KEYS[1],'v')redis.call('COPY',KEYS[1],KEYS[2],'REPLACE')redis.call('RENAME',KEYS[2],KEYS[1]) 2 %k %x",
 		"EVAL redis.call('SADD',KEYS[1],'v')redis.call('SUNIONSTORE',KEYS[1],KEYS[1]) 1 %k", "EVAL redis.call('SETBIT',KEYS[1],1,1) 1 %k",
@@ -58,6 +58,16 @@ func TestLifetime_MeetsGuardsAndScripts(t *testing.T) {
 			g := startGate(t, head+fmt.Sprintf("rules:\n  - expiry: {idle: %dms, idle_refresh: 0, lifetime: %dms}%s\n", keeperIdle, keeperLife, yaml))
 			keepAlive(t, dial(t, g.addr), dial(t, r.addr), prefix, lines)
 		})
+	}
+}
+
+// An error of Redis's about a write stays one that a script can catch.
+func TestLifetime_ScriptsCatchErrors(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	c := dial(t, startGate(t, "upstream: {url: "+r.url()+", acl: manage}\n"+namespaceApp+"rules:\n  - expiry: {idle: 30m, lifetime: 12h}\n").addr)
+	for _, call := range []string{"'SET','foreign','v'", "'MSET','foreign','v'", "'RENAME','app:missing','app:x'", "'SET','app:k'", "'HSET','app:k','f'"} {
+		c.want(bulk("caught"), "EVAL", "return redis.pcall("+call+").err and 'caught'", "0")
 	}
 }
 
