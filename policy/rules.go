@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 )
 
@@ -68,14 +69,18 @@ func New(c Config) (*Policy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	p := &Policy{namespace: newNamespace(c.Namespace)}
+	p := &Policy{namespace: newNamespace(c.Namespace), salt: maphash.String(recentSeed, c.Namespace)}
 	if c.ReadOnly {
 		p.readOnly = &readOnly{namespaced: c.Namespace != ""}
 	}
 	for i := range c.Rules {
 		set := c.Rules[i].set()
+		if c.ReadOnly {
+			set.leaveExpiries()
+		}
 		p.sets = append(p.sets, set)
 		p.confines = p.confines || c.Rules[i].writes()
+		p.ages = p.ages || c.Rules[i].Expiry != nil && c.Rules[i].Expiry.Lifetime > 0
 		for _, g := range set.globs {
 			p.index.add(g, i)
 		}
@@ -101,9 +106,18 @@ func (c *RuleConfig) set() *ruleSet {
 	return set
 }
 
+// leaveExpiries has no access put an expiry back, which would be a write.
+func (s *ruleSet) leaveExpiries() {
+	for _, rule := range s.rules {
+		if e, ok := rule.(*expiry); ok {
+			e.idle = idle{}
+		}
+	}
+}
+
 // writes reports whether the rule is about what is written.
 func (c *RuleConfig) writes() bool {
-	return c.Size != nil || c.KeyEntropy != 0 || c.Expiry != nil && *c.Expiry != ExpiryConfig{}
+	return c.Size != nil || c.KeyEntropy != 0 || c.Expiry != nil && !c.Expiry.empty()
 }
 
 func (c *RuleConfig) globs() []glob {

@@ -24,6 +24,9 @@ import (
 //
 // Under a namespace a script asks first whether it really runs as the user of wall.go: what it may not do must be denied to it.
 //
+// Where rules have lifetimes, the births of the keys that a write is about are read before it and kept after it, by the parts of
+// lifetime.go: those of declared keys too, whose expiry the script may lose.
+//
 // The changed script has another SHA1 than the one that clients know. The proxy translates, for scripts that it has seen; for
 // others EVALSHA says NOSCRIPT, as after a restart of Redis, and the client sends the script.
 
@@ -31,18 +34,69 @@ import (
 // without it the script's first word could go on with the prelude's last.
 const walledPrelude = `if redis.acl_check_cmd('KEYS', '*') or redis.acl_check_cmd('GET', '\1') then return redis.error_reply('` + errWall + `') end; `
 
-// confinedPrelude is written for Redis, which keeps its libraries read-only from scripts. "+" stands around each name in the two
-// lists of commands, so that looking one up takes no table: that would be made anew for each run.
-var confinedPrelude = strings.Join(strings.Fields(`
+var (
+	confinedPrelude = confinement("", "", "")
+	agedPrelude     = confinement(bornParts+agedSetup, "had, birth = before(key)", "if after(key, had, birth, name) then return end")
+)
+
+// agedSetup keeps births: figures(key) makes those of the key what the parts of lifetime.go work with, if it has a lifetime; before(key)
+// returns its expiry (of a key that the script may not see, as if there were none) and its birth; after(...) settles it by them after
+// the command of that name, and returns nothing if it has no lifetime.
+const agedSetup = `
+  local lives, carries, least, unpack = {}, {RENAME=true, RENAMENX=true, COPY=true, RESTORE=true}, math.min, unpack
+  for text in string.gmatch(string.match(ARGV[#ARGV], '|(.*)'), '[^|]+') do
+    local f = {}
+    for each in string.gmatch(text, '%d+') do f[#f+1] = tonumber(each) end
+    lives[#f == 9 and KEYS[table.remove(f, 1)] or 0] = f[1] and f
+  end
+  ARGV[#ARGV] = string.match(ARGV[#ARGV], '[^|]*')
+  local function figures(key)
+    local f = lives[key] or not declared[key] and lives[0]
+    if f then L, G, n, q, d, x, m, s = unpack(f) end
+    return f
+  end
+  local function expiry(key)
+    local e = real.pcall('PEXPIRETIME', key)
+    return type(e) == 'number' and e or -2
+  end
+  local function before(key)
+    if not figures(key) then return end
+    local e = expiry(key)
+    return e, e > -2 and born(e)
+  end
+  local function after(key, had, b, name)
+    if not figures(key) then return end
+    local e = expiry(key)
+    local o = e == had and b
+    if carries[name] then
+      o = born(e)
+      b = b and o and least(b, o) or b or o
+    end
+    return settle(key, b or t - t % q, e, o)
+  end
+`
+
+// confinement is the prelude with parts of its own where it begins, and before and after each write of a key.
+func confinement(setup, before, after string) string {
+	parts := strings.NewReplacer("SETUP", setup, "BEFORE", before, "AFTER", after).Replace(confinementParts)
+	return strings.Join(strings.Fields(parts), " ") + " "
+}
+
+// confinementParts are written for Redis, which keeps its libraries read-only from scripts. "+" stands around each name in the two
+// lists of commands, so that looking one up takes no table: that would be made anew for each run. deep fails where the stack has no room
+// for what follows a write.
+var confinementParts = `
 local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   local real, upper, find, format, str, type, pairs, select, fail = redis, string.upper, string.find, string.format, tostring, type, pairs, select, error
-  local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
-  limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
   local declared = {}
   for i = 1, #KEYS do declared[KEYS[i]] = true end
+  SETUP
+  local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
+  limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
   local function refused(text) return {err = 'DENIED ' .. text} end
   local function large(size) return refused('size: value of ' .. size .. ' bytes is above the limit of ' .. limit .. ' (script)') end
-  local function follow(key)
+  local function follow(key, had, birth, name)
+    AFTER
     if declared[key] then return end
     if initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
     if max > 0 then real.call('PEXPIRE', key, max, 'LT') end
@@ -62,13 +116,16 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     local n = real.pcall('STRLEN', key)
     return type(n) == 'number' and n or 0
   end
+  local function deep(n) if n > 0 then return 1 + deep(n - 1) end return 0 end
   local function stored(word, key, ...)
     local no = forbidden(key) or longest(1, select('#', ...), {...})
     if no then return no end
+    local had, birth
+    BEFORE
+    deep(8)
     local reply = real.pcall(word, key, ...)
-    if declared[key] or type(reply) == 'table' and reply.err then return reply end
-    if initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
-    if max > 0 then real.call('PEXPIRE', key, max, 'LT') end
+    if type(reply) == 'table' and reply.err then return reply end
+    follow(key, had, birth)
     return reply
   end
   local function named(...)
@@ -129,25 +186,32 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     if no then return no end
     local writes = false
     for _, it in pairs(list or {}) do
+      local key = it.key
       writes = writes or it.written
-      no = no or it.written and forbidden(it.key)
+      no = no or it.written and forbidden(key)
+      if it.written then
+        local had, birth
+        BEFORE
+        it.had, it.birth = had, birth
+      end
     end
     if not writes then return real.pcall(...) end
     no = no or longest(2, n, args)
     if no then return no end
+    deep(8)
     local reply
     if limit > 0 then reply = measured(name, list, args, ...) else reply = real.pcall(...) end
     if type(reply) == 'table' and reply.err then return reply end
     for _, it in pairs(list) do
-      if it.written then follow(it.key) end
+      if it.written then follow(it.key, it.had, it.birth, name) end
     end
     return reply
   end
   local function checked(...)
     local word, key = ...
     local mark = '+' .. upper(str(word)) .. '+'
-    if type(key) == 'string' and find('`+scriptStores+`', mark, 1, true) then return stored(...) end
-    if find('`+scriptFree+`', mark, 1, true) then return real.pcall(...) end
+    if type(key) == 'string' and find('` + scriptStores + `', mark, 1, true) then return stored(...) end
+    if find('` + scriptFree + `', mark, 1, true) then return real.pcall(...) end
     return unsure(...)
   end
   local shown = setmetatable({
@@ -159,7 +223,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     end
   }, {__index = real, __metatable = false})
   return shown, shown
-end)();`), " ") + " "
+end)();`
 
 // scriptStores are the usual commands that write one key, their first argument, and store nothing but what else they are given;
 // scriptFree those that only read or remove.
@@ -256,13 +320,15 @@ var bySum = func() map[uint16][]byte {
 func scriptExists(sum string) []string { return []string{"SCRIPT", "EXISTS", sum} }
 
 // allScripts has one for scripts that are only walled, only confined, or both.
-type allScripts struct{ walled, confined, both scripts }
+type allScripts struct{ walled, confined, both, aged, bothAged scripts }
 
 func newAllScripts() *allScripts {
 	return &allScripts{
 		walled:   scripts{prelude: walledPrelude},
 		confined: scripts{prelude: confinedPrelude},
 		both:     scripts{prelude: walledPrelude + confinedPrelude},
+		aged:     scripts{prelude: agedPrelude},
+		bothAged: scripts{prelude: walledPrelude + agedPrelude},
 	}
 }
 
@@ -272,7 +338,12 @@ func (s *Session) scripts() *scripts {
 	if s.tenant == nil {
 		return nil
 	}
+	ages := s.policy.KeepsLifetimes()
 	switch all := s.tenant.live.scripts; {
+	case walled && ages:
+		return &all.bothAged
+	case ages:
+		return &all.aged
 	case walled && confined:
 		return &all.both
 	case walled:
@@ -352,6 +423,9 @@ func (m *scripts) toClient(text []byte) []byte {
 	return text
 }
 
+// firstDeclared is the argument at which the keys that a script declares begin.
+const firstDeclared = 3
+
 // change makes the plan send the script changed.
 func (s *Session) change(c cmd) {
 	f := forms[c.spec.ID]
@@ -391,7 +465,11 @@ func (s *Session) change(c cmd) {
 		}
 	}
 	if c.spec.Flags&command.Script != 0 && s.policy.ConfinesScripts() {
-		p.Args = append(p.Args, s.policy.AppendConfinement(nil, p.Limit))
+		text := s.policy.AppendConfinement(nil, p.Limit)
+		if s.policy.KeepsLifetimes() {
+			text = s.policy.AppendLives(text, p.Bounds, firstDeclared)
+		}
+		p.Args = append(p.Args, text)
 	}
 }
 

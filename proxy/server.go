@@ -25,6 +25,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sessiongate/policy"
 	"sessiongate/upstream"
 )
 
@@ -63,6 +64,7 @@ type Server struct {
 	log      *zap.Logger
 	refused  refusalLog
 	suspects *suspects
+	recent   policy.Recent // of the upstreams' keys
 	started  time.Time
 
 	lastID   atomic.Int64

@@ -15,6 +15,7 @@ type transaction struct {
 	open  bool
 	moves bool // a SELECT is queued
 	start int  // where it begins in the flight's inTx
+	marks int  // where it begins in the flight's marks
 }
 
 // queued is what one command brings in EXEC's array: its own reply, and others of commands of ours around it.
@@ -29,7 +30,7 @@ const failing = "*1\r\n$4\r\nAUTH\r\n"
 
 // enterTx notes that the commands to come are queued.
 func (s *Session) enterTx() {
-	s.tx = transaction{open: true, start: len(s.inTx)}
+	s.tx = transaction{open: true, start: len(s.inTx), marks: len(s.marks)}
 }
 
 // spoil has the open transaction fail at EXEC, as Redis does when it can't queue a command: one was refused here.
