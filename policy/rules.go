@@ -10,6 +10,7 @@ import (
 type Config struct {
 	Namespace string       `yaml:"namespace"` // goes before every name upstream; empty: none
 	Rules     []RuleConfig `yaml:"rules"`     // a key belongs to the first that matches it, and to no other
+	Mode      string       `yaml:"mode"`      // of rules that have none: "enforce", the default, or "observe"
 	ReadOnly  bool         `yaml:"read_only"` // whatever writes is refused
 }
 
@@ -17,6 +18,7 @@ type Config struct {
 type RuleConfig struct {
 	Name     string        `yaml:"name"` // for errors, logs and metrics; the first of the keys, if left out
 	Keys     []string      `yaml:"keys"` // patterns as KEYS takes them, over the names that clients use; none: every key
+	Mode     string        `yaml:"mode"` // "enforce", or "observe": it changes nothing, and what it would change is counted and logged
 	Expiry   *ExpiryConfig `yaml:"expiry"`
 	Size     *SizeConfig   `yaml:"size"`
 	Commands *AccessConfig `yaml:"commands"`
@@ -68,14 +70,27 @@ func New(c Config) (*Policy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	p := c.build()
+	if c.watched() {
+		p.shadow = c.enforced().build()
+	}
+	return p, nil
+}
+
+func (c Config) build() *Policy {
 	p := &Policy{namespace: newNamespace(c.Namespace)}
 	if c.ReadOnly {
 		p.readOnly = &readOnly{namespaced: c.Namespace != ""}
 	}
 	for i := range c.Rules {
 		set := c.Rules[i].set()
+		if c.observes(i) {
+			set.observed, set.rules = true, nil
+		} else {
+			p.enforces = true
+			p.confines = p.confines || c.Rules[i].writes()
+		}
 		p.sets = append(p.sets, set)
-		p.confines = p.confines || c.Rules[i].writes()
 		for _, g := range set.globs {
 			p.index.add(g, i)
 		}
@@ -86,7 +101,7 @@ func New(c Config) (*Policy, error) {
 			}
 		}
 	}
-	return p, nil
+	return p
 }
 
 func (c *RuleConfig) set() *ruleSet {
@@ -94,7 +109,7 @@ func (c *RuleConfig) set() *ruleSet {
 	for _, kind := range kinds {
 		if s, given := kind.of(c); given {
 			if rule := s.rule(set.name); rule != nil {
-				set.rules = append(set.rules, rule)
+				set.rules, set.kinds = append(set.rules, rule), append(set.kinds, kind.name)
 			}
 		}
 	}
@@ -127,6 +142,7 @@ func (c *RuleConfig) DisplayName() string {
 
 // Check reports everything that can't be meant. It changes nothing.
 func (c Config) Check(report func(Problem)) {
+	checkMode(c.Mode, report)
 	for i := range c.Rules {
 		rule := &c.Rules[i]
 		in := func(p Problem) {
@@ -153,6 +169,7 @@ func dotted(path string) string {
 }
 
 func (c *RuleConfig) check(report func(Problem)) {
+	checkMode(c.Mode, report)
 	for i, pattern := range c.Keys {
 		if err := checkGlob(pattern); err != nil {
 			report(Problem{Path: fmt.Sprintf("keys[%d]", i), Value: pattern, Text: fmt.Sprintf("%q is no good pattern: %v", pattern, err),
