@@ -85,7 +85,8 @@ func (s *Session) foresee(c cmd, shadow *policy.Policy) *pending {
 		return nil
 	case spec.Flags&command.Script != 0, shadow.Governs(spec):
 	case spec.Certain():
-		return maybe("NOPERM the '" + spec.RedisName() + "' command concerns the whole server and is not allowed under rules")
+		s.note(name, &policy.Refusal{Kind: "commands", Text: "NOPERM the '" + spec.RedisName() + "' command is not allowed under rules"}, wouldRefuse)
+		return nil
 	default:
 		return maybe("under rules a command is refused of which Sessiongate can't tell the keys; see commands.custom")
 	}
@@ -164,7 +165,11 @@ func (o *observer) resent() string {
 		seen := map[string]bool{}
 		var steps []string
 		stepsOf(o.plan.Bounds, func(_ *policy.Bound, ms int64, flag string) {
-			if step := fmt.Sprintf("PEXPIRE %d %s", ms, flag); !seen[step] {
+			step := fmt.Sprintf("PEXPIRE %d %s", ms, flag)
+			if ms%1000 == 0 {
+				step = fmt.Sprintf("EXPIRE %d %s", ms/1000, flag)
+			}
+			if !seen[step] {
 				seen[step] = true
 				steps = append(steps, step)
 			}
@@ -194,7 +199,7 @@ func (s *Session) told(p *pending, raw []byte) {
 		s.toldAll(p.queue, raw)
 		return
 	case p.unknown != nil:
-		if len(raw) > 0 && !isError(raw) {
+		if len(raw) > 0 && !bytes.HasPrefix(raw, []byte("-ERR unknown ")) && !bytes.HasPrefix(raw, []byte("-ERR wrong number ")) {
 			s.note(p.command, p.unknown, wouldRefuse)
 		}
 		return
