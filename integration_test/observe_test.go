@@ -212,3 +212,64 @@ func (tr *observedTrial) observed() map[string][]string {
 	}
 	return all
 }
+
+// Rules in force and rules observed, beside each other, in transactions, scripts and blocking commands; by redis-cli and as the
+// log has it.
+func TestObserve_BesideRulesInForce(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+`namespace: "app:"
+rules:
+- {name: strings, keys: ["s:*"], mode: observe, expiry: {max: 1h}, size: {value: 4}}
+- {name: rest, expiry: {max: 2h}, commands: {deny: [dbsize]}}
+`)
+	c, behind := dial(t, g.addr), dial(t, r.addr)
+	c.want(ok, "CLIENT", "SETNAME", "cart")
+	c.want(ok, "CLIENT", "SETINFO", "LIB-NAME", "redis-py")
+	if got := redisCLI(t, "set s:1 longer\nset k v\nttl s:1\nttl k\nappend s:1 x\n", "-p", port(g.addr)); got != "OK\nOK\n-1\n7200\n7" {
+		t.Errorf("redis-cli prints %q", got)
+	}
+	c.wantPrefix("-NOPERM", "DBSIZE")
+	c.want(bulk("longerx"), "GET", "s:1")
+	for _, got := range [][2]string{
+		{c.pipeline("MULTI", "GET s:1", "HSET h f v", "APPEND s:2 long", "APPEND s:2 er", "EXEC")[5], "*4\r\n" + bulk("longerx") + ":1\r\n:4\r\n:6\r\n"},
+		{c.do("MGET", "s:1", "k"), "*2\r\n" + bulk("longerx") + bulk("v")},
+		{c.do("EVAL", "return redis.call('SET', KEYS[1], 'long value')", "1", "s:3"), ok},
+		{c.do("BLMOVE", "s:none", "l", "LEFT", "LEFT", "0.01"), "*-1\r\n"},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("got %q, want %q", got[0], got[1])
+		}
+	}
+	behind.want(":-1\r\n", "TTL", "app:s:2")
+	behind.want(":7200\r\n", "TTL", "app:h")
+	g.signal(t, syscall.SIGTERM)
+	<-g.done
+	out, _ := gatectlStdin(t, g.out.String(), "observe", "--json")
+	var report struct {
+		Findings []struct {
+			Client, Library, Rule, Kind, Command, Verdict string
+			Count                                         int
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var got []string
+	for _, f := range report.Findings {
+		got = append(got, fmt.Sprint(f.Client, " ", f.Library, " ", f.Rule, " ", f.Kind, " ", f.Command, " ", f.Verdict, " ", f.Count))
+	}
+	slices.Sort(got)
+	want := []string{
+		"  strings expiry APPEND rewrite 1", "  strings size APPEND refuse 1", "  strings size SET refuse 1",
+		"cart redis-py strings expiry APPEND rewrite 2", "cart redis-py strings expiry EVAL rewrite 1", "cart redis-py strings script EVAL rewrite 1",
+		"cart redis-py strings size APPEND refuse 1", "cart redis-py strings size APPEND rewrite 1",
+		"cart redis-py strings size GET refuse 2", "cart redis-py strings size MGET refuse 1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("observed\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if strings.Contains(g.out.String(), "longer") {
+		t.Error("the log has a value")
+	}
+}
