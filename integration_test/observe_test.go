@@ -273,3 +273,22 @@ rules:
 		t.Error("the log has a value")
 	}
 }
+
+// A rule that was observed is enforced by a reload, with clients connected, and the other way round.
+func TestObserve_Reload(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	rule := "rules: [{name: web, expiry: {max: 1h}}]\n"
+	g := startChanging(t, r.upstream(), "mode: observe\n"+rule)
+	c, behind := dial(t, g.addr), dial(t, r.addr)
+	for _, e := range []struct{ yaml, ttl string }{{"", ":-1\r\n"}, {rule, ":3600\r\n"}, {"mode: observe\n" + rule, ":-1\r\n"}} {
+		if e.yaml != "" {
+			g.reload(e.yaml)
+		}
+		c.want(ok, "SET", "k", "v")
+		behind.want(e.ttl, "TTL", "k")
+	}
+	if n := g.logged(`"observed"`); n != 1 {
+		t.Errorf("%d lines about what is observed, want 1: the class is known", n)
+	}
+}
