@@ -126,6 +126,14 @@ func (w *walk) lengths(ctx context.Context, all []seen) error {
 	return nil
 }
 
+// cutByGrains cuts the expiry of a key that is above a maximum, ARGV[1], by whole grains, ARGV[2]: what tells the key's birth is left as
+// it is. It replies whether that was needed.
+const cutByGrains = `local t = redis.call('TIME')
+local expiry = redis.call('PEXPIRETIME', KEYS[1])
+local over = expiry - t[1] * 1000 - math.floor(t[2] / 1000) - ARGV[1]
+if expiry < 0 or over <= 0 then return 0 end
+return redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expiry - math.ceil(over / ARGV[2]) * ARGV[2]))`
+
 // fix gives keys without expiry the one that their rule begins with, and cuts those above the maximum. Redis looks again
 // whether that is needed: a key that was written or gone in between is left alone, and none is made to live longer.
 func (w *walk) fix(ctx context.Context, all []seen, cmds []*redis.Cmd) error {
@@ -135,6 +143,8 @@ func (w *walk) fix(ctx context.Context, all []seen, cmds []*redis.Cmd) error {
 		switch l := &k.limits; {
 		case k.noExpiry():
 			cmds[i] = pipe.Do(ctx, "pexpire", k.key, l.Initial, "nx")
+		case k.aboveMax() && l.Grain > 0:
+			cmds[i] = pipe.Eval(ctx, cutByGrains, []string{k.key}, l.Max, l.Grain)
 		case k.aboveMax():
 			cmds[i] = pipe.Do(ctx, "pexpire", k.key, l.Max, "lt")
 		}

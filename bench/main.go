@@ -92,7 +92,7 @@ func parseFlags(args []string) (options, error) {
 
 func (o options) defaultTargets() []string {
 	if o.followUps {
-		return []string{direct, transparent, withRules}
+		return []string{direct, transparent, withRules, idle, idleEach, lifetime}
 	}
 	return []string{direct, twemproxy, transparent, withRules, goRedis}
 }

@@ -16,6 +16,9 @@ const (
 	transparent = "sessiongate" // no namespace, no rules
 	withRules   = "sessiongate-rules"
 	goRedis     = "sessiongate-go-redis" // the same rules as withRules, another upstream
+	idle        = "sessiongate-idle"
+	idleEach    = "sessiongate-idle-each" // each access is refreshed
+	lifetime    = "sessiongate-lifetime"  // beside idle
 )
 
 // defaultRules are the rules that a Sessiongate with rules runs with, unless -rules names others.
@@ -24,6 +27,13 @@ rules:
   - expiry: {default: 30m, max: 12h}
     size: {key: 512, value: 64KiB}
 `
+
+// accessRules are those of idle, idleEach and lifetime.
+var accessRules = map[string]string{
+	idle:     "rules:\n  - expiry: {idle: 30m}\n",
+	idleEach: "rules:\n  - expiry: {idle: 30m, idle_refresh: 0}\n",
+	lifetime: "rules:\n  - expiry: {idle: 30m, lifetime: 12h}\n",
+}
 
 // target is one way to Redis: a proxy in front of it, or nothing.
 type target struct {
@@ -59,6 +69,15 @@ var starters = []struct {
 	{goRedis, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, goRedis, "go-redis", p.rules)
 	}},
+	{idle, accessStarter(idle)},
+	{idleEach, accessStarter(idleEach)},
+	{lifetime, accessStarter(lifetime)},
+}
+
+func accessStarter(name string) func(context.Context, proxies) (*process, error) {
+	return func(ctx context.Context, p proxies) (*process, error) {
+		return p.serve(ctx, name, "shared", accessRules[name])
+	}
 }
 
 func targetNames() []string {

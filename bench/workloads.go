@@ -54,7 +54,8 @@ func proxyWorkloads(valueBytes int) []workload {
 
 // followUpWorkloads has one command for each way in which a rule makes Redis do more than the client asked for:
 // an option added (SET, GETEX), an argument changed (SETEX, EXPIRE), EXPIRE sent after it in a MULTI (HSET, SADD,
-// INCR), a script whose writes are checked within (EVAL), or nothing (GET).
+// INCR), a script whose writes are checked within (EVAL), or nothing (GET). Under idle a GET is sent as GETEX, and an HGETALL
+// followed by EXPIRE, unless that was done a moment ago.
 func followUpWorkloads(valueBytes int) []workload {
 	value := strings.Repeat("x", valueBytes)
 	key := "key:" + keyNumber
@@ -63,6 +64,7 @@ func followUpWorkloads(valueBytes int) []workload {
 		{name: "SET", args: set},
 		{name: "SETEX", args: []string{"SETEX", key, "3600", value}},
 		{name: "GET", args: []string{"GET", key}, fill: set},
+		{name: "HGETALL", args: []string{"HGETALL", key}, fill: []string{"HSET", key, "field", value}},
 		{name: "GETEX", args: []string{"GETEX", key, "EX", "3600"}, fill: set},
 		{name: "EXPIRE", args: []string{"EXPIRE", key, "3600"}, fill: set},
 		{name: "INCR", args: []string{"INCR", key}},

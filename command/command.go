@@ -49,6 +49,7 @@ const (
 	Container                   // has subcommands, each with a row of its own
 	PreAuth                     // allowed before AUTH (COMMAND says no_auth)
 	Volatile                    // unconditionally nondeterministic reply (RANDOMKEY, TIME): for comparing tests
+	NoTouch                     // no access of the keys it names as In: Redis leaves their idle time alone, or they are gone afterwards
 )
 
 // State says what a command does to the connection it runs on. Commands with a State other than Plain end

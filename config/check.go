@@ -22,6 +22,7 @@ func (l *ledger) check(c *Config) {
 	l.oneOf("log.format", c.Log.Format, "auto", "json", "console")
 	l.commands(c)
 	l.tenants(c)
+	l.lifetimes(c)
 }
 
 func (l *ledger) listeners(c *Config) {
@@ -187,6 +188,27 @@ func (l *ledger) rules(path string, c policy.Config, known Commands) {
 		}
 		l.judge(join(path, p.Path), p.Text, p.Hint)
 	})
+}
+
+// lifetimes reports those that the store in memory would not keep: a birth is told by the millisecond in which a key expires.
+func (l *ledger) lifetimes(c *Config) {
+	for i, t := range c.Everyone() {
+		path, upstream := "", c.Upstream.URL
+		if len(c.Tenants) > 0 {
+			path = index("tenants", i)
+		}
+		if t.Upstream != nil {
+			upstream = t.Upstream.URL
+		}
+		if upstream != Memory {
+			continue
+		}
+		for j, rule := range t.Rules {
+			if rule.Expiry != nil && rule.Expiry.Lifetime > 0 {
+				l.judge(join(join(path, index("rules", j)), "expiry.lifetime"), "can't be kept by memory://", "name a Redis as upstream")
+			}
+		}
+	}
 }
 
 // secrets fetches the passwords that files hold. A line's end after a password is not part of it.

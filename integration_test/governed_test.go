@@ -14,18 +14,27 @@ type mode struct {
 	name   string
 	prefix string
 	ruled  bool // expiry {default: 30m, max: 12h}
+	access bool // expiry {idle: 30m} or, ruled, {idle: 30m, lifetime: 12h}
 }
 
 var modes = []mode{
-	{"transparent", "", false},
-	{"namespaced", "app:", false},
-	{"expiry", "", true},
-	{"namespaced and expiry", "app:", true},
+	{"transparent", "", false, false},
+	{"namespaced", "app:", false, false},
+	{"expiry", "", true, false},
+	{"namespaced and expiry", "app:", true, false},
+}
+
+// accessModes are those in which accesses change expiries, and those in which a birth is kept besides.
+var accessModes = []mode{
+	{"idle", "", false, true},
+	{"namespaced, idle and lifetime", "app:", true, true},
 }
 
 const (
 	namespaceApp = "namespace: \"app:\"\n"
 	expiryRule   = "rules:\n  - expiry: {default: 30m, max: 12h}\n"
+	idleRule     = "rules:\n  - expiry: {idle: 30m, idle_refresh: 0}\n"
+	lifetimeRule = "rules:\n  - expiry: {idle: 30m, idle_refresh: 0, lifetime: 12h}\n"
 )
 
 func (m mode) yaml() string {
@@ -33,7 +42,12 @@ func (m mode) yaml() string {
 	if m.prefix != "" {
 		y += namespaceApp
 	}
-	if m.ruled {
+	switch {
+	case m.access && m.ruled:
+		y += lifetimeRule
+	case m.access:
+		y += idleRule
+	case m.ruled:
 		y += expiryRule
 	}
 	return y

@@ -17,6 +17,8 @@ const observedRules = `rules:
 - {name: strings, keys: ["s:*"], expiry: {default: 30m, max: 12h}, size: {value: 1000}}
 - {name: strict, keys: ["h:*", "z:*"], expiry: {min: 1m, max: 1h, over: refuse}, size: {key: 3, value: 1000}}
 - {name: weak, keys: ["l:*"], key_entropy: 64}
+- {name: idle, keys: ["t:*"], expiry: {idle: 20m, idle_refresh: 0}}
+- {name: lifetime, keys: ["x:*"], expiry: {lifetime: 2h}}
 - {name: rest, expiry: {default: 30m}, commands: {deny: [dbsize, "@hyperloglog", exists, ping, watch]}}
 `
 

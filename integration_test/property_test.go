@@ -34,6 +34,10 @@ var lawfulTenants = []lawful{
 	{"expiry only", "", "rules:\n  - expiry: {default: 30m, max: 12h}\n", []maxOf{{"*", 12 * time.Hour}}, 0},
 	{"two rules", "zz9q:", "namespace: 'zz9q:'\nrules:\n  - {keys: ['s:*', 'h:*'], expiry: {default: 10m, max: 1h}}\n  - {expiry: {max: 12h}, size: {value: 1KiB}}\n",
 		[]maxOf{{"s:*", time.Hour}, {"h:*", time.Hour}, {"*", 12 * time.Hour}}, 0},
+	{"idle", "", "rules:\n  - expiry: {idle: 30m}\n", []maxOf{{"*", 30 * time.Minute}}, 0},
+	{"idle, each access", "zz9q:", "namespace: 'zz9q:'\nrules:\n  - {expiry: {idle: 30m, idle_refresh: 0}, size: {value: 1KiB}}\n", []maxOf{{"*", 30 * time.Minute}}, 1024},
+	{"idle and lifetime", "zz9q:", "namespace: 'zz9q:'\n" + lifetimeRule, []maxOf{{"*", 30 * time.Minute}}, 0},
+	{"lifetime and size", "", "rules:\n  - {expiry: {default: 30m, lifetime: 12h}, size: {value: 1KiB}}\n", []maxOf{{"*", 12 * time.Hour}}, 1024},
 }
 
 // What two clients of a tenant say, whatever it is, leaves every key of the tenant within the rules, and everybody else's as

@@ -303,7 +303,7 @@ func TestTable_Becomes(t *testing.T) {
 				if stored := s.do("GET", line.keys[0]); stored != value {
 					t.Errorf("%s stores %s, as %s: %s", line, shorten(value), other, shorten(stored))
 				}
-				changed := !near(want.before[0], want.after[0])
+				changed := !near(want.before[0], want.after[0]) || spec.Expiry.Effect == command.Keeps && want.before[0] != gone
 				if asked := 500_000; changed && !near(got.after[0], asked) || !changed && !near(got.after[0], want.after[0]) {
 					t.Errorf("%s: PTTL is %d, want the expiry asked for", other, got.after[0])
 				}
@@ -404,4 +404,43 @@ func holdsNames(r command.Reply) bool {
 		return true
 	}
 	return false
+}
+
+// A row says NoTouch if and only if Redis takes the command for no access of the keys that it names as In, or deletes them. How
+// often a key was accessed shows where it is counted to decide what to evict.
+func TestTable_NoTouch(t *testing.T) {
+	t.Parallel()
+	s := startTableServer(t)
+	s.want(ok, "CONFIG", "SET", "maxmemory-policy", "allkeys-lfu", "lfu-log-factor", "0", "lfu-decay-time", "0")
+	for _, spec := range command.All() {
+		if _, known := s.docs[spec.RedisName()]; !known || spec.Names == nil || !runs(spec) || spec.State != command.Plain ||
+			spec.Flags&(command.Read|command.Write) == 0 || spec.Flags&(command.Script|command.Admin) != 0 {
+			continue
+		}
+		touches, reads := false, false
+		for _, line := range s.samples(spec) {
+			refs, _ := spec.Names(line.asBytes(), nil)
+			s.prepare(line, fixtureOf(spec, s.group(spec)), []state{persistent})
+			before := map[string]string{}
+			for _, ref := range refs {
+				if ref.Kind == command.In {
+					before[line.args[ref.Arg]] = s.do("OBJECT", "FREQ", line.args[ref.Arg])
+				}
+			}
+			if s.run(spec, line)[0] == '-' {
+				continue
+			}
+			for key, was := range before {
+				reads = true
+				is := s.do("OBJECT", "FREQ", key)
+				touched := is[0] == ':' && is != was
+				if touches = touches || is != was; touched && spec.Flags&command.NoTouch != 0 {
+					t.Errorf("%s is an access of %s, the row says it is none", line, key)
+				}
+			}
+		}
+		if reads && !touches && spec.Flags&command.NoTouch == 0 {
+			t.Errorf("%s: no sample is an access of its keys, the row says it is one", spec.Name)
+		}
+	}
 }

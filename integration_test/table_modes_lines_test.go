@@ -225,7 +225,7 @@ var historical = []string{"FUNCTION STATS", "LATENCY HISTOGRAM", "HSCAN", "SCAN"
 
 // alike compares a reply with the plain server's to the same line.
 func (m mode) alike(spec *command.Spec, got, want string) bool {
-	ruled := m.prefix != "" || m.ruled
+	ruled := !m.transparent()
 	switch {
 	case got == want:
 		return true

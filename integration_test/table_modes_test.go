@@ -14,12 +14,17 @@ import (
 // Every row of the table that the server has does what it does on a plain server: as it is without rules, on the tenant's
 // own keys under a namespace, with expiries between the limits under an expiry rule, and under both. Or it is refused,
 // where mode.refuses says so. Every sample of the row is run, on keys in every state.
-func TestTable_Modes(t *testing.T) {
+func TestTable_Modes(t *testing.T) { everyRow(t, modes) }
+
+// The same where accesses put expiries back, and where births are kept.
+func TestTable_AccessModes(t *testing.T) { everyRow(t, accessModes) }
+
+func everyRow(t *testing.T, modes []mode) {
 	t.Parallel()
 	for resp := 2; resp <= 3; resp++ {
 		t.Run(fmt.Sprintf("RESP%d", resp), func(t *testing.T) {
 			t.Parallel()
-			b := startModes(t, resp)
+			b := startModes(t, resp, modes)
 			for _, spec := range command.All() {
 				if _, known := b.docs[spec.RedisName()]; known {
 					t.Run(spec.RedisName(), func(t *testing.T) { b.row(t, spec) })
@@ -50,7 +55,7 @@ type modesBench struct {
 	lines int
 }
 
-func startModes(t *testing.T, resp int) *modesBench {
+func startModes(t *testing.T, resp int, modes []mode) *modesBench {
 	t.Helper()
 	b := &modesBench{tableServer: startTableServer(t), resp: resp}
 	maps.Copy(b.texts, modeTexts)
@@ -142,7 +147,7 @@ func (b *modesBench) listsWhatItAllows(t *testing.T) {
 }
 
 // transparent reports whether there are neither rules nor a namespace.
-func (m mode) transparent() bool { return m.prefix == "" && !m.ruled }
+func (m mode) transparent() bool { return m.prefix == "" && !m.ruled && !m.access }
 
 // refuses is the law of which rows answer NOPERM in a mode, by what the table says of them.
 func (m mode) refuses(spec *command.Spec) bool {
@@ -351,6 +356,14 @@ func (c *contestant) sameKeys(r *rowTest, plain, got *attempt) {
 			r.fail(c, got, "key "+at, e.String(), want.String())
 			continue
 		}
+		if c.access {
+			was, is := got.before.inside(c.prefix)[at], own[at]
+			same := near(is.ttl, was.ttl) && (is.like(was) || !plain.written[at])
+			if !same && r.spec.Flags&command.Whole == 0 && (is.ttl <= 0 || is.ttl > ruleIdle) && is.kind != "" {
+				r.fail(c, got, "PTTL of "+at, strconv.Itoa(is.ttl), "idle at most, or what it was")
+			}
+			continue
+		}
 		ttls := []int{want.ttl}
 		if c.ruled {
 			ttls = plain.ruledTTLs(at)
@@ -364,6 +377,7 @@ func (c *contestant) sameKeys(r *rowTest, plain, got *attempt) {
 // The limits of expiryRule, in milliseconds.
 const (
 	ruleDefault = 30 * 60 * 1000
+	ruleIdle    = ruleDefault
 	ruleMax     = 12 * 60 * 60 * 1000
 )
 

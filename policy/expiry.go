@@ -15,11 +15,21 @@ type ExpiryConfig struct {
 	Min     Duration `yaml:"min"`     // shorter expiries are raised to this; deletions stay what they are
 	Max     Duration `yaml:"max"`     // longer expiries, and none at all, are cut to this
 	Over    string   `yaml:"over"`    // what a longer expiry gets: "cut", the default, or "refuse"
+
+	Idle        Duration `yaml:"idle"`         // each access puts the expiry back to this, which none is above
+	IdleRefresh Share    `yaml:"idle_refresh"` // of Idle, during which further reads need not put it back; left out: 10%
+	TouchOn     []string `yaml:"touch_on"`     // what is an access: "read", "write"; left out: both
+	Lifetime    Duration `yaml:"lifetime"`     // from the first write on, whatever else is done; no expiry is beyond that
+}
+
+// empty reports whether the section sets nothing.
+func (c *ExpiryConfig) empty() bool {
+	return c.Default|c.Min|c.Max|c.Idle|c.Lifetime == 0 && c.Over == "" && c.IdleRefresh == Share{} && len(c.TouchOn) == 0
 }
 
 func (c *ExpiryConfig) check(report func(Problem)) {
-	below := map[string]Duration{"default": c.Default, "min": c.Min, "max": c.Max}
-	for _, name := range []string{"default", "min", "max"} {
+	below := map[string]Duration{"default": c.Default, "min": c.Min, "max": c.Max, "idle": c.Idle, "lifetime": c.Lifetime}
+	for _, name := range []string{"default", "min", "max", "idle", "lifetime"} {
 		d := below[name]
 		switch {
 		case d < 0:
@@ -36,6 +46,8 @@ func (c *ExpiryConfig) check(report func(Problem)) {
 	more("min", c.Min, "above max, "+c.Max.String(), c.Max, "lower min or raise max")
 	more("default", c.Default, "above max, "+c.Max.String(), c.Max, "lower default or raise max")
 	more("default", c.Min, "below min, "+c.Min.String(), c.Default, "raise default or lower min")
+	c.checkIdle(report, more)
+	c.checkLifetime(report, more)
 	switch {
 	case c.Over != "" && c.Over != "cut" && c.Over != "refuse":
 		report(Problem{Path: "over", Value: c.Over, Text: fmt.Sprintf("%q is not known", c.Over), Hint: "write cut or refuse"})
@@ -50,16 +62,21 @@ type expiry struct {
 	initial  int64 // for a key that would have no expiry; 0: it may have none
 	min, max int64
 	persist  int64 // for a client that wants a key to have no expiry; 0: it may
-	refuse   bool  // instead of cutting to max
+	refuse   int64 // what is above this is refused, instead of being cut to max; 0: nothing is
+	idle     idle
+	life     *Life // nil: there is no absolute lifetime
 }
 
 var _ Rule = (*expiry)(nil)
 
 func (c *ExpiryConfig) rule(name string) Rule {
-	if *c == (ExpiryConfig{}) {
+	if c.empty() {
 		return nil
 	}
-	e := &expiry{name: name, min: c.Min.Milliseconds(), max: c.Max.Milliseconds(), refuse: c.Over == "refuse"}
+	e := &expiry{name: name, min: c.Min.Milliseconds(), max: c.longest().Milliseconds(), idle: c.sliding(), life: c.life()}
+	if c.Over == "refuse" {
+		e.refuse = c.Max.Milliseconds()
+	}
 	e.initial, e.persist = c.Default.Milliseconds(), e.max
 	if e.initial == 0 {
 		e.initial = e.max
@@ -73,10 +90,22 @@ func (c *ExpiryConfig) rule(name string) Rule {
 // Apply has the key r.Names[i], if the command writes it, left with an expiry that the rule allows: by the command's own
 // arguments where they can say it, or else by a Bound. Whatever it can't read for certain gets a Bound too.
 func (e *expiry) Apply(r *Request, i int, p *Plan) {
-	if i == noKey || r.Names[i].Kind != command.Out {
+	if i == noKey {
 		return
 	}
-	arg := r.Names[i].Arg
+	bounds := len(p.Bounds)
+	if r.Names[i].Kind == command.Out {
+		e.write(r, r.Names[i].Arg, p)
+	}
+	if e.idle.ms > 0 {
+		e.access(r, i, p, bounds)
+	}
+	if e.life != nil {
+		e.keepLife(r, i, p, bounds)
+	}
+}
+
+func (e *expiry) write(r *Request, arg int, p *Plan) {
 	switch r.Spec.Expiry.Effect {
 	case command.Keeps:
 	case command.Creates, command.Clears:
@@ -304,7 +333,7 @@ func (e *expiry) time(r *Request, p *Plan, at int, unit command.Unit) (b Bound, 
 	case fromNow:
 		return e.span(r, p, at, n, factor), true
 	}
-	if left := n*factor - r.Now; e.refuse && r.Now > 0 && left > e.max+clockSlack {
+	if left := n*factor - r.Now; e.refuse > 0 && r.Now > 0 && left > e.refuse+clockSlack {
 		p.refuse(e.over((left+factor-1)/factor, factor))
 		return Bound{}, false
 	} else if left > 0 {
@@ -319,7 +348,7 @@ func (e *expiry) time(r *Request, p *Plan, at int, unit command.Unit) (b Bound, 
 func (e *expiry) span(r *Request, p *Plan, at int, n, factor int64) (b Bound) {
 	fit := n
 	switch {
-	case e.max > 0 && n*factor > e.max && e.refuse:
+	case e.refuse > 0 && n*factor > e.refuse:
 		p.refuse(e.over(n, factor))
 		return b
 	case e.max > 0 && n*factor > e.max:
@@ -342,9 +371,9 @@ func (e *expiry) span(r *Request, p *Plan, at int, n, factor int64) (b Bound) {
 
 // over refuses n times factor milliseconds.
 func (e *expiry) over(n, factor int64) *Refusal {
-	limit, unit := e.max/1000, "s"
-	if factor == 1 || e.max%1000 != 0 {
-		n, limit, unit = n*factor, e.max, "ms"
+	limit, unit := e.refuse/1000, "s"
+	if factor == 1 || e.refuse%1000 != 0 {
+		n, limit, unit = n*factor, e.refuse, "ms"
 	}
 	return &Refusal{Rule: e.name, Kind: "expiry", Limit: limit, Got: n,
 		Text: fmt.Sprintf("DENIED expiry: %d %s is above the maximum of %d %s (rule %s)", n, unit, limit, unit, strconv.Quote(e.name))}

@@ -21,6 +21,12 @@ type Request struct {
 	Names []command.Ref
 	DB    int   // the database the session has selected; below 0: only Redis knows
 	Now   int64 // the upstream's clock, Unix milliseconds, as well as the proxy knows it
+
+	Where    uint64  // tells upstreams apart, for Recent
+	Recent   *Recent // whose expiries were put back a moment ago; nil: nobody knows
+	Tick     int64   // the proxy's own clock, in milliseconds, for Recent
+	Watching bool    // the client watches keys: its reads must not change any
+	Tracking bool    // the client hears of changes to what it reads: a read must stay one, and nothing of ours come after it
 }
 
 // Plan says what to do with a Request. The zero Plan sends the client's arguments as they are.
@@ -29,22 +35,27 @@ type Plan struct {
 	Args     [][]byte      // send these instead of the Request's; nil: the Request's
 	Names    []command.Ref // where the names stand in Args; set whenever Args is
 	Prefix   []byte        // goes before every name
-	Bounds   []Bound       // afterwards, in the same MULTI
+	Bounds   []Bound       // before and afterwards, in the same MULTI
+	Loose    bool          // the Bounds need not be in one step with the command, and must not keep it from being carried out
+	Within   bool          // the Bounds with a Life are met in one step with the command, which may lose what the expiry tells of it
+	Marks    []Mark        // what Recent is to know, if the Request has one
 	Guard    Guard         // a check that must hold, in the same step as the command
 	Edit     command.Reply // how to edit the reply
 	Limit    int64         // the longest bulk string in bytes that may be handed out; 0: any
 	SizeRule string        // name of the rule that set Limit or Guard, for the refusal's text
 	Each     bool          // values in the reply have limits of their own, which Policy.ValueLimit says; Limit is above all of them
 
-	argbuf [][]byte // backs Args, so that planning doesn't allocate
-	text   []byte   // backs the numbers in Args
-	opts   options  // of a command that takes SET's or GETEX's, parsed once for all rules
-	ruled  int      // keys so far whose values have a limit of their own
+	argbuf   [][]byte // backs Args, so that planning doesn't allocate
+	text     []byte   // backs the numbers in Args
+	opts     options  // of a command that takes SET's or GETEX's, parsed once for all rules
+	ruled    int      // keys so far whose values have a limit of their own
+	lifeRule string   // the rule that has set a Life
+	salt     uint64   // tells upstream and namespace apart in Recent
 }
 
 // reset makes the plan a zero one but for the buffers.
 func (p *Plan) reset() {
-	*p = Plan{Bounds: p.Bounds[:0], argbuf: p.argbuf[:0], text: p.text[:0]}
+	*p = Plan{Bounds: p.Bounds[:0], Marks: p.Marks[:0], argbuf: p.argbuf[:0], text: p.text[:0]}
 }
 
 // refuse drops everything else that was planned.
@@ -53,7 +64,7 @@ func (p *Plan) refuse(r *Refusal) {
 	p.Refusal = r
 }
 
-// Bound follows a write with EXPIRE commands on one key that it wrote. Each is sent only when positive.
+// Bound follows a command with EXPIRE commands on one of its keys. Each is sent only when positive.
 type Bound struct {
 	Arg       int   // index of the key in the arguments sent (Plan.Args, or Request.Args)
 	DB        int   // the database the key is in, when Elsewhere
@@ -61,7 +72,15 @@ type Bound struct {
 	Default   int64 // milliseconds: EXPIRE key Default NX
 	Max       int64 // milliseconds: EXPIRE key Max LT
 	Min       int64 // milliseconds: EXPIRE key Min GT
+	Idle      int64 // milliseconds: EXPIRE key Idle, whatever it is; the three above are 0 then
+	Before    bool  // it goes before the command
+	Carried   bool  // the expiry may come from another key, and with it a birth
+	Life      *Life // the key's absolute lifetime, which the expiry must not be beyond; nil: it has none
 }
+
+// mostArgs is how many arguments a command may have that runs within a script, for its Guard or its keys' births: the script holds
+// them on Lua's stack, which has room for 8,000.
+const mostArgs = 7000
 
 // Guard is a check on string lengths that must hold for the command to run. The proxy sends command and check as one
 // script, so that a value can't grow between check and write. The zero Guard checks nothing.
@@ -99,6 +118,8 @@ type Policy struct {
 	index     index     // finds a key's set
 	keyless   *ruleSet  // for commands that name no key; may be nil
 	confines  bool      // there are rules on what is written
+	ages      bool      // there are rules with a lifetime
+	salt      uint64    // of the namespace
 	readOnly  *readOnly // nil: the tenant may write
 	enforces  bool      // there are rules that are not only observed
 	shadow    *Policy   // in which all rules are enforced; nil: they all are in this one
@@ -138,8 +159,11 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 	if p.enforces {
 		p.applySets(r, plan)
 	}
-	if n := int64(len(r.Args)); plan.Guard.Kind != NoGuard && n > maxGuarded {
+	if n := int64(len(r.Args)); plan.Guard.Kind != NoGuard && n > mostArgs {
 		plan.refuse(tooMany(plan.SizeRule, n))
+	}
+	if p.ages {
+		plan.within(r)
 	}
 	if plan.Refusal == nil {
 		p.namespace.Apply(r, noKey, plan)
@@ -151,7 +175,7 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 
 // applySets has each key judged by its own rule set, a command without keys by the first set that has none either.
 func (p *Policy) applySets(r *Request, plan *Plan) {
-	plan.opts = parseOptions(r)
+	plan.opts, plan.salt = parseOptions(r), p.salt+r.Where*mixer
 	keys := 0
 	for i, name := range r.Names {
 		switch name.Kind {

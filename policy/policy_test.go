@@ -26,8 +26,9 @@ import (
 //
 // Each "rules:" line is one more rule, its settings written as in the configuration; after a command they begin anew, as
 // a "namespace:" line does. What Redis gets in a MULTI of the proxy's own stands between MULTI and EXEC. A check in the
-// same step as the command stands before it as GUARD, the limit of what may be handed out as LIMIT. The time is 1700000000
-// by the upstream's clock, the database 0.
+// same step as the command stands before it as GUARD, the limit of what may be handed out as LIMIT. A key whose lifetime is kept
+// stands as LIFE with its lifetime and what there is besides, in milliseconds: in front of a command that runs in the same step,
+// behind one that leaves its expiry. The time is 1700000000 by the upstream's clock, the database 0.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -183,11 +184,19 @@ func explain(t *testing.T, p *Policy, plan *Plan, args [][]byte) string {
 	for _, name := range names {
 		words[name.Arg] = shown(append(bytes.Clone(plan.Prefix), args[name.Arg]...))
 	}
-	written := []string{strings.Join(words, " ")}
+	var written, behind []string
 	for _, b := range plan.Bounds {
-		written = append(written, boundSteps(b, words[b.Arg])...)
+		switch {
+		case plan.Within && b.Life != nil && !b.Before:
+			steps = append(steps, boundSteps(b, words[b.Arg])...)
+		case b.Before:
+			written = append(written, boundSteps(b, words[b.Arg])...)
+		default:
+			behind = append(behind, boundSteps(b, words[b.Arg])...)
+		}
 	}
-	if len(written) > 1 {
+	written = append(append(written, strings.Join(words, " ")), behind...)
+	if len(written) > 1 && !plan.Loose {
 		written = append(append([]string{"MULTI"}, written...), "EXEC")
 	}
 	return "= " + strings.Join(append(steps, written...), " | ")
@@ -197,17 +206,29 @@ func boundSteps(b Bound, key string) (steps []string) {
 	if b.Elsewhere {
 		steps = append(steps, fmt.Sprintf("SELECT %d", b.DB))
 	}
+	life := ""
+	if b.Life != nil {
+		life = fmt.Sprintf("LIFE %s %d", key, b.Life.Span)
+		if b.Carried {
+			life += " CARRIED"
+		}
+	}
 	for _, s := range []struct {
 		ms   int64
 		flag string
-	}{{b.Default, "NX"}, {b.Max, "LT"}, {b.Min, "GT"}} {
+	}{{b.Default, " NX"}, {b.Max, " LT"}, {b.Min, " GT"}, {b.Idle, ""}} {
 		switch {
 		case s.ms == 0:
+		case life != "":
+			life += strings.TrimRight(fmt.Sprintf(" %d%s", s.ms, s.flag), " ")
 		case s.ms%1000 == 0:
-			steps = append(steps, fmt.Sprintf("EXPIRE %s %d %s", key, s.ms/1000, s.flag))
+			steps = append(steps, fmt.Sprintf("EXPIRE %s %d%s", key, s.ms/1000, s.flag))
 		default:
-			steps = append(steps, fmt.Sprintf("PEXPIRE %s %d %s", key, s.ms, s.flag))
+			steps = append(steps, fmt.Sprintf("PEXPIRE %s %d%s", key, s.ms, s.flag))
 		}
+	}
+	if life != "" {
+		steps = append(steps, life)
 	}
 	if b.Elsewhere {
 		steps = append(steps, "SELECT 0")
@@ -275,6 +296,20 @@ func TestPolicy_DecideAllocates(t *testing.T) {
 		}
 		if plan.Refusal != nil {
 			t.Errorf("%s: %s", line, plan.Refusal.Text)
+		}
+	}
+}
+
+func TestPolicy_DecideAllocates_Access(t *testing.T) {
+	for _, e := range []ExpiryConfig{{Idle: duration(t, "30m")}, {Idle: duration(t, "30m"), Lifetime: duration(t, "12h")}} {
+		p := mustNew(t, Config{Namespace: "app:", Rules: []RuleConfig{{Expiry: &e}}})
+		for _, line := range []string{"GET s", "HGETALL s", "MGET s x", "SET s v", "HSET s f v", "EXPIRE s 99", "RENAME s x", "EVAL x 1 s", "COPY s x"} {
+			r := request(t, words(line))
+			r.Recent = &Recent{}
+			var plan Plan
+			if got := testing.AllocsPerRun(100, func() { p.Decide(r, &plan) }); got != 0 {
+				t.Errorf("%s: %v allocations, want none", line, got)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 )
 
@@ -78,7 +79,7 @@ func New(c Config) (*Policy, error) {
 }
 
 func (c Config) build() *Policy {
-	p := &Policy{namespace: newNamespace(c.Namespace)}
+	p := &Policy{namespace: newNamespace(c.Namespace), salt: maphash.String(recentSeed, c.Namespace)}
 	if c.ReadOnly {
 		p.readOnly = &readOnly{namespaced: c.Namespace != ""}
 	}
@@ -89,6 +90,7 @@ func (c Config) build() *Policy {
 		} else {
 			p.enforces = true
 			p.confines = p.confines || c.Rules[i].writes()
+			p.ages = p.ages || c.Rules[i].Expiry != nil && c.Rules[i].Expiry.Lifetime > 0
 		}
 		p.sets = append(p.sets, set)
 		for _, g := range set.globs {
@@ -118,7 +120,7 @@ func (c *RuleConfig) set() *ruleSet {
 
 // writes reports whether the rule is about what is written.
 func (c *RuleConfig) writes() bool {
-	return c.Size != nil || c.KeyEntropy != 0 || c.Expiry != nil && *c.Expiry != ExpiryConfig{}
+	return c.Size != nil || c.KeyEntropy != 0 || c.Expiry != nil && !c.Expiry.empty()
 }
 
 func (c *RuleConfig) globs() []glob {

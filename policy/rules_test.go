@@ -36,6 +36,21 @@ func TestConfig_Check(t *testing.T) {
 			"rules[0].expiry.default: -1m0s is below zero", "rules[0].expiry.max: -1h0m0s is below zero"}},
 		{"too fine", expiry(ExpiryConfig{Max: 5}), []string{"rules[0].expiry.max: 5ns is finer than a millisecond"}},
 		{"over alone", expiry(ExpiryConfig{Default: h, Over: "refuse"}), []string{"rules[0].expiry.over: is of no use without max"}},
+		{"idle", expiry(ExpiryConfig{Default: h, Max: 2 * h, Idle: h, IdleRefresh: Share{0, true}, TouchOn: []string{"read", "write"}, Lifetime: 2 * h}), nil},
+		{"idle above others", expiry(ExpiryConfig{Max: h, Idle: 3 * h, Lifetime: 2 * h}), []string{
+			"rules[0].expiry.idle: 3h is above max, 1h; lower idle or raise max", "rules[0].expiry.idle: 3h is above lifetime, 2h; lower idle or raise lifetime"}},
+		{"others above idle", expiry(ExpiryConfig{Default: 2 * h, Min: 2 * h, Idle: h}), []string{
+			"rules[0].expiry.min: 2h is above idle, 1h", "rules[0].expiry.default: 2h is above idle, 1h"}},
+		{"default without use", expiry(ExpiryConfig{Default: m, Idle: h}), []string{
+			"rules[0].expiry.default: 1m is never used: each write puts the expiry to idle, 1h; remove default"}},
+		{"default of writes that are none", expiry(ExpiryConfig{Default: m, Idle: h, TouchOn: []string{"read"}}), nil},
+		{"without idle", expiry(ExpiryConfig{Max: h, IdleRefresh: Share{10, true}, TouchOn: []string{"reads"}}), []string{
+			`rules[0].expiry.touch_on[0]: "reads" is not known; write read, write or both`,
+			"rules[0].expiry.idle_refresh: is of no use without idle", "rules[0].expiry.touch_on: is of no use without idle"}},
+		{"above lifetime", expiry(ExpiryConfig{Default: 3 * h, Min: 2 * h, Max: 4 * h, Lifetime: h}), []string{
+			"rules[0].expiry.default: 3h is above lifetime, 1h", "rules[0].expiry.min: 2h is above lifetime, 1h", "rules[0].expiry.max: 4h is above lifetime, 1h"}},
+		{"too short to live", expiry(ExpiryConfig{Idle: Duration(5e8), Lifetime: Duration(9e8)}), []string{
+			"rules[0].expiry.idle: 500ms is too short for a rule with a lifetime; write 1s or more", "rules[0].expiry.lifetime: 900ms is too short"}},
 		{"no section", Config{Rules: []RuleConfig{{Name: "x"}}}, []string{"rules[0]: sets nothing; add expiry, size, commands or key_entropy"}},
 		{"exempting", Config{Rules: []RuleConfig{{Keys: []string{"*_LOCK"}, Expiry: &ExpiryConfig{}}}}, nil},
 		{"no size", Config{Rules: []RuleConfig{{Size: &SizeConfig{}}}}, []string{"rules[0].size: sets nothing"}},

@@ -181,13 +181,9 @@ func (s *size) allows(n int64, p *Plan) bool {
 	return true
 }
 
-// maxGuarded is how many arguments a command with a Guard may have. The script that it travels in holds them on Lua's stack, which
-// has 8,000 places.
-const maxGuarded = 7500
-
 func tooMany(rule string, got int64) *Refusal {
-	return &Refusal{Rule: rule, Kind: "size", Limit: maxGuarded, Got: got, Text: fmt.Sprintf(
-		"DENIED size: %d arguments are above the limit of %d of a command whose value is measured as it grows (rule %s)", got, maxGuarded, strconv.Quote(rule))}
+	return &Refusal{Rule: rule, Kind: "size", Limit: mostArgs, Got: got, Text: fmt.Sprintf(
+		"DENIED size: %d arguments are above the limit of %d of a command whose value is measured as it grows (rule %s)", got, mostArgs, strconv.Quote(rule))}
 }
 
 // guard asks for a check that only Redis can make.

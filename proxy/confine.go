@@ -24,6 +24,9 @@ import (
 //
 // Under a namespace a script asks first whether it really runs as the user of wall.go: what it may not do must be denied to it.
 //
+// Where rules have lifetimes, the births of the keys that a write is about are read before it and kept after it, by the parts of
+// lifetime.go: those of declared keys too, whose expiry the script may lose.
+//
 // The changed script has another SHA1 than the one that clients know. The proxy translates, for scripts that it has seen; for
 // others EVALSHA says NOSCRIPT, as after a restart of Redis, and the client sends the script.
 
@@ -31,18 +34,64 @@ import (
 // without it the script's first word could go on with the prelude's last.
 const walledPrelude = `if redis.acl_check_cmd('KEYS', '*') or redis.acl_check_cmd('GET', '\1') then return redis.error_reply('` + errWall + `') end; `
 
-// confinedPrelude is written for Redis, which keeps its libraries read-only from scripts. "+" stands around each name in the two
+var (
+	confinedPrelude = confinement("", "", "")
+	agedPrelude     = confinement(bornParts+agedSetup, "before(key)", "if after(key, name) then return end")
+)
+
+// agedSetup keeps births: figures(key) makes those of the key what the parts of lifetime.go work with, if it has a lifetime; before(key)
+// takes down its birth, and after(key, name) settles it after the command of that name, and returns nothing if there is no lifetime.
+const agedSetup = `
+  local lives, carries, least, unpack = {}, {RENAME=true, RENAMENX=true, COPY=true, RESTORE=true}, math.min, unpack
+  for text in string.gmatch(string.match(ARGV[#ARGV], '|(.*)'), '[^|]+') do
+    local f = {}
+    for each in string.gmatch(text, '%d+') do f[#f+1] = tonumber(each) end
+    lives[#f == 9 and KEYS[table.remove(f, 1)] or 0] = f[1] and f
+  end
+  ARGV[#ARGV] = string.match(ARGV[#ARGV], '[^|]*')
+  local had, birth = {}, {}
+  local function figures(key)
+    local f = lives[key] or not declared[key] and lives[0]
+    if f then L, G, n, q, d, x, m, s = unpack(f) end
+    return f
+  end
+  local function before(key)
+    if not figures(key) then return end
+    local e = C('PEXPIRETIME', key)
+    had[key], birth[key] = e, e > -2 and born(e)
+  end
+  local function after(key, name)
+    if not figures(key) then return end
+    local e, b = C('PEXPIRETIME', key), birth[key]
+    local o = e == had[key] and b
+    if carries[name] then
+      o = born(e)
+      b = b and o and least(b, o) or b or o
+    end
+    return settle(key, b or t - t % q, e, o)
+  end
+`
+
+// confinement is the prelude with parts of its own where it begins, and before and after each write of a key.
+func confinement(setup, before, after string) string {
+	parts := strings.NewReplacer("SETUP", setup, "BEFORE", before, "AFTER", after).Replace(confinementParts)
+	return strings.Join(strings.Fields(parts), " ") + " "
+}
+
+// confinementParts are written for Redis, which keeps its libraries read-only from scripts. "+" stands around each name in the two
 // lists of commands, so that looking one up takes no table: that would be made anew for each run.
-var confinedPrelude = strings.Join(strings.Fields(`
+var confinementParts = `
 local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   local real, upper, find, str, type, pairs, select, fail = redis, string.upper, string.find, tostring, type, pairs, select, error
-  local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
-  limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
   local declared = {}
   for i = 1, #KEYS do declared[KEYS[i]] = true end
+  SETUP
+  local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
+  limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
   local function refused(text) return {err = 'DENIED ' .. text} end
   local function large(size) return refused('size: value of ' .. size .. ' bytes is above the limit of ' .. limit .. ' (script)') end
-  local function follow(key)
+  local function follow(key, name)
+    AFTER
     if declared[key] then return end
     if initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
     if max > 0 then real.call('PEXPIRE', key, max, 'LT') end
@@ -64,6 +113,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   local function stored(word, key, ...)
     local no = forbidden(key) or longest(1, select('#', ...), {...})
     if no then return no end
+    BEFORE
     local reply = real.pcall(word, key, ...)
     follow(key)
     return reply
@@ -120,8 +170,10 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     if no then return no end
     local writes = false
     for _, it in pairs(list or {}) do
+      local key = it.key
       writes = writes or it.written
-      no = no or it.written and forbidden(it.key)
+      no = no or it.written and forbidden(key)
+      if it.written then BEFORE end
     end
     if not writes then return real.pcall(...) end
     no = no or longest(2, n, args)
@@ -129,15 +181,15 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     local reply
     if limit > 0 then reply = measured(name, list, args, ...) else reply = real.pcall(...) end
     for _, it in pairs(list) do
-      if it.written then follow(it.key) end
+      if it.written then follow(it.key, name) end
     end
     return reply
   end
   local function checked(...)
     local word, key = ...
     local mark = '+' .. upper(str(word)) .. '+'
-    if type(key) == 'string' and find('`+scriptStores+`', mark, 1, true) then return stored(...) end
-    if find('`+scriptFree+`', mark, 1, true) then return real.pcall(...) end
+    if type(key) == 'string' and find('` + scriptStores + `', mark, 1, true) then return stored(...) end
+    if find('` + scriptFree + `', mark, 1, true) then return real.pcall(...) end
     return unsure(...)
   end
   local shown = setmetatable({
@@ -149,7 +201,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     end
   }, {__index = real, __metatable = false})
   return shown, shown
-end)();`), " ") + " "
+end)();`
 
 // scriptStores are the usual commands that write one key, their first argument, and store nothing but what else they are given;
 // scriptFree those that only read or remove.
@@ -243,13 +295,15 @@ var bySum = func() map[uint16][]byte {
 }()
 
 // allScripts has one for scripts that are only walled, only confined, or both.
-type allScripts struct{ walled, confined, both scripts }
+type allScripts struct{ walled, confined, both, aged, bothAged scripts }
 
 func newAllScripts() *allScripts {
 	return &allScripts{
 		walled:   scripts{prelude: walledPrelude},
 		confined: scripts{prelude: confinedPrelude},
 		both:     scripts{prelude: walledPrelude + confinedPrelude},
+		aged:     scripts{prelude: agedPrelude},
+		bothAged: scripts{prelude: walledPrelude + agedPrelude},
 	}
 }
 
@@ -259,7 +313,12 @@ func (s *Session) scripts() *scripts {
 	if s.tenant == nil {
 		return nil
 	}
+	ages := s.policy.KeepsLifetimes()
 	switch all := s.tenant.live.scripts; {
+	case walled && ages:
+		return &all.bothAged
+	case ages:
+		return &all.aged
 	case walled && confined:
 		return &all.both
 	case walled:
@@ -339,6 +398,9 @@ func (m *scripts) toClient(text []byte) []byte {
 	return text
 }
 
+// firstDeclared is the argument at which the keys that a script declares begin.
+const firstDeclared = 3
+
 // change makes the plan send the script changed.
 func (s *Session) change(c cmd) {
 	f := forms[c.spec.ID]
@@ -378,7 +440,11 @@ func (s *Session) change(c cmd) {
 		}
 	}
 	if c.spec.Flags&command.Script != 0 && s.policy.ConfinesScripts() {
-		p.Args = append(p.Args, s.policy.AppendConfinement(nil, p.Limit))
+		text := s.policy.AppendConfinement(nil, p.Limit)
+		if s.policy.KeepsLifetimes() {
+			text = s.policy.AppendLives(text, p.Bounds, firstDeclared)
+		}
+		p.Args = append(p.Args, text)
 	}
 }
 

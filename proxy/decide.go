@@ -63,7 +63,11 @@ func (s *Session) govern(c cmd) {
 		s.refuse(appendArity(s.local, c.spec.RedisName()))
 		return
 	}
-	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now()}
+	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now(),
+		Where: s.pool().Serial(), Recent: &s.srv.recent, Tick: s.tick}
+	if s.own != nil {
+		s.req.Watching, s.req.Tracking = s.own.watching && !s.tx.open, s.own.tracks
+	}
 	if !ok { // an error whatever the keys: Redis says which
 		s.req.Names = s.req.Names[:0]
 	}

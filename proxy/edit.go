@@ -40,7 +40,11 @@ var editors = [...]editor{
 // edit appends the replies of the batch, in order, and what the upstream said between them.
 func (s *Session) edit() {
 	for i := range s.slots {
-		s.out = s.answer(s.out, &s.slots[i])
+		sl := &s.slots[i]
+		s.out = s.answer(s.out, sl)
+		if sl.marks < sl.lastMark {
+			s.remember(sl)
+		}
 	}
 }
 
@@ -56,7 +60,7 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 		raw, _ := s.pick(sl)
 		s.told(sl.would, raw)
 	}
-	last := sl.first + max(sl.wrapped, sl.many, 1) - 1
+	last := sl.first + max(sl.wrapped, sl.many, 1) - 1 + sl.behind
 	if s.own != nil && s.own.pump != nil {
 		dst = s.own.pump.appendPushes(dst, last)
 	}
@@ -100,22 +104,26 @@ func (s *Session) writeThrough(dst, raw []byte) []byte {
 	return dst[:0]
 }
 
-// pick finds the client's reply among those of its slot. In a MULTI of ours that is the first element of EXEC's array; or
-// the error that kept the command from being queued; or, if MULTI itself was refused, what came instead of QUEUED.
+// pick finds the client's reply among those of its slot. In a MULTI of ours that is an element of EXEC's array, the
+// first but for commands of ours that come before; or the error that kept the command from being queued; or, if MULTI itself was refused, what came instead of QUEUED.
 func (s *Session) pick(sl *slot) (raw []byte, over int64) {
 	if sl.wrapped == 0 {
 		r := s.batch.Replies[sl.first]
 		return r.Raw, r.Over
 	}
-	multi, queued, exec := s.batch.Replies[sl.first], s.batch.Replies[sl.first+1], s.batch.Replies[sl.first+sl.wrapped-1]
+	multi, queued, exec := s.batch.Replies[sl.first], s.batch.Replies[sl.first+1+sl.before], s.batch.Replies[sl.first+sl.wrapped-1]
 	switch {
 	case exec.Over > 0:
 		return nil, exec.Over
 	case isError(multi.Raw) || isError(queued.Raw):
 		return queued.Raw, queued.Over
 	}
+	i := 0
 	for elem := range elems(exec.Raw) {
-		return elem, 0
+		if i == sl.before {
+			return elem, 0
+		}
+		i++
 	}
 	return exec.Raw, 0
 }

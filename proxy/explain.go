@@ -155,6 +155,9 @@ func commandTexts(b []byte) (list []string) {
 		var args [][]byte
 		for elem := range elems(b[:n]) {
 			text, _ := resp.Bulk(elem)
+			if name := scriptName(text); name != "" {
+				text = []byte(name)
+			}
 			args = append(args, text)
 		}
 		list = append(list, quoteArgs(args))
@@ -173,4 +176,15 @@ func quoteArgs(args [][]byte) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// scriptName stands for a script of ours, so that one can read what is sent.
+func scriptName(text []byte) string {
+	switch string(text) {
+	case afterScript:
+		return "<keep-lifetime>"
+	case withinScripts[policy.NoGuard]:
+		return "<run-and-keep-lifetime>"
+	}
+	return ""
 }

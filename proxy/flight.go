@@ -28,8 +28,10 @@ type flight struct {
 	slots  []slot   // one per command
 	local  []byte   // texts of the slots that are answered here
 	inTx   []queued // what the commands of transactions in it bring at EXEC
+	marks  []mark   // what Recent is to know when the replies are here
 	asked  int      // values it asks for
 	at     int64    // the upstream's clock when it was decided, Unix milliseconds; 0: nobody has asked
+	tick   int64    // Recent's clock when it was begun
 	cut    bool     // there was no room for more values
 	lost   error    // why there are no replies
 	sent   bool     // started on a link that has not been waited for
@@ -47,11 +49,12 @@ func (s *Session) begin() {
 	s.batch.Count = 0
 	s.lost, s.sent, s.cut, s.at = nil, false, false, 0
 	if !s.tx.open {
-		s.inTx = s.inTx[:0]
+		s.inTx, s.marks = s.inTx[:0], s.marks[:0]
 	}
 	if s.tenant != nil {
 		s.policy = s.tenant.Policy()
 	}
+	s.tick = s.srv.tick()
 	s.route()
 }
 

@@ -48,29 +48,54 @@ end
 return reply`,
 }
 
-// appendGuarded writes the command inside the script of its guard.
-func appendGuarded(dst []byte, args [][]byte, names []command.Ref, p *policy.Plan) []byte {
-	follow, script := countSteps(p.Bounds), guards[p.Guard.Kind]
-	if follow > 0 {
-		script = followed[p.Guard.Kind]
-	}
-	keys := 0
+// appendScripted writes the command inside the script of its guard, of what its keys' births need, or of both; what follows a guard is
+// in there too.
+func appendScripted(dst []byte, args [][]byte, names []command.Ref, p *policy.Plan) []byte {
+	keys, more, follow := 0, 0, 0
 	for _, name := range names {
 		if name.Kind <= command.Out {
 			keys++
 		}
 	}
-	dst = redcon.AppendArray(dst, 3+keys+3+len(args)+stepArgs(follow))
+	if p.Guard.Kind != policy.NoGuard {
+		more, follow = 3, countSteps(p.Bounds)
+	}
+	if p.Within {
+		more += countWithin(p)
+	}
+	dst = redcon.AppendArray(dst, 3+keys+more+len(args)+stepArgs(follow))
 	dst = redcon.AppendBulkString(dst, "EVAL")
-	dst = redcon.AppendBulkString(dst, script)
+	dst = redcon.AppendBulkString(dst, scriptFor(p.Guard.Kind, p.Within, follow > 0))
 	dst = appendBulkInt(dst, int64(keys))
 	for _, name := range names {
 		if name.Kind <= command.Out {
 			dst = appendName(dst, p.Prefix, args[name.Arg], name.Kind)
 		}
 	}
-	dst = appendBulkInt(dst, p.Guard.Limit)
-	dst = redcon.AppendBulkString(dst, "DENIED size: value of ")
-	dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
-	return appendSteps(appendArgs(dst, args, 0, names, p.Prefix), args, p, follow)
+	if p.Guard.Kind != policy.NoGuard {
+		dst = appendBulkInt(dst, p.Guard.Limit)
+		dst = redcon.AppendBulkString(dst, deniedSize)
+		dst = redcon.AppendBulkString(dst, " bytes is above the limit of "+strconv.FormatInt(p.Guard.Limit, 10)+" (rule "+strconv.Quote(p.SizeRule)+")")
+	}
+	dst = appendArgs(dst, args, 0, names, p.Prefix)
+	if p.Within {
+		dst = appendWithin(dst, names, p)
+	}
+	return appendSteps(dst, args, p, follow)
+}
+
+// deniedSize is what stands before the actual size in a refusal.
+const deniedSize = "DENIED size: value of "
+
+// scriptFor is the script of a guard, with what keeps births around the command, and steps behind it.
+func scriptFor(kind policy.GuardKind, within, follow bool) string {
+	switch {
+	case within && follow:
+		return followedWithin[kind]
+	case within:
+		return withinScripts[kind]
+	case follow:
+		return followed[kind]
+	}
+	return guards[kind]
 }

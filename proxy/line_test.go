@@ -66,6 +66,23 @@ func TestLine_Allocates(t *testing.T) {
 			t.Errorf("16 times %s: %v allocations", name, least)
 		}
 	}
+	for _, rules := range []policy.Config{idleRules, lifetimeRules} {
+		for name, args := range lineCommands {
+			s := onLine(t, rules, 16, args...)
+			if n := testing.AllocsPerRun(200, func() { s.decideBatch(t) }); n != 0 {
+				t.Errorf("16 times %s under %+v: %v allocations", name, *rules.Rules[0].Expiry, n)
+			}
+		}
+	}
+}
+
+var (
+	idleRules     = accessRules(policy.ExpiryConfig{Idle: policy.Duration(30 * 60e9)})
+	lifetimeRules = accessRules(policy.ExpiryConfig{Idle: policy.Duration(30 * 60e9), Lifetime: policy.Duration(12 * 3600e9)})
+)
+
+func accessRules(e policy.ExpiryConfig) policy.Config {
+	return policy.Config{Namespace: "app:", Rules: []policy.RuleConfig{{Expiry: &e}}}
 }
 
 // BenchmarkLine measures parse, decide and encode, per command, in batches of 16.
@@ -73,7 +90,7 @@ func BenchmarkLine(b *testing.B) {
 	for _, rules := range []struct {
 		name string
 		policy.Config
-	}{{"transparent", policy.Config{}}, {"rules", lineRules}} {
+	}{{"transparent", policy.Config{}}, {"rules", lineRules}, {"idle", idleRules}, {"lifetime", lifetimeRules}} {
 		for name, args := range lineCommands {
 			b.Run(rules.name+"/"+name, func(b *testing.B) {
 				s := onLine(b, rules.Config, 16, args...)

@@ -97,7 +97,11 @@ func (s *Session) foresee(c cmd, shadow *policy.Policy) *pending {
 	if !ok && spec.Told() {
 		return maybe("under rules a command is refused whose keys don't stand where commands.custom, or the upstream, says")
 	}
+	// Without Recent each access counts as one after which the expiry is put back.
 	o.req = policy.Request{Spec: spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now()}
+	if s.own != nil {
+		o.req.Watching, o.req.Tracking = s.own.watching && !s.tx.open, s.own.tracks
+	}
 	if !ok {
 		o.req.Names = names[:0]
 	}
@@ -161,25 +165,47 @@ func (o *observer) resent() string {
 		}
 		all = append(all, "it would be sent as "+strings.ToUpper(words[0])+" ... "+strings.Join(words[1:], " "))
 	}
-	if !slices.Equal(o.now.Bounds, o.plan.Bounds) {
-		seen := map[string]bool{}
-		var steps []string
-		stepsOf(o.plan.Bounds, func(_ *policy.Bound, ms int64, flag string) {
-			step := fmt.Sprintf("PEXPIRE %d %s", ms, flag)
-			if ms%1000 == 0 {
-				step = fmt.Sprintf("EXPIRE %d %s", ms/1000, flag)
-			}
-			if !seen[step] {
-				seen[step] = true
-				steps = append(steps, step)
-			}
-		})
-		if len(steps) == 0 {
-			steps = append(steps, "nothing")
-		}
-		all = append(all, "it would be followed by "+strings.Join(steps, ", "))
+	if !slices.EqualFunc(o.now.Bounds, o.plan.Bounds, sameBound) {
+		all = append(all, "it would be sent with "+boundsText(o.plan.Bounds))
 	}
 	return strings.TrimSuffix(strings.Join(all, "; "), " ... ")
+}
+
+// sameBound compares what two policies ask for, each of which has its own Life.
+func sameBound(a, b policy.Bound) bool {
+	if a.Life != nil && b.Life != nil && *a.Life == *b.Life {
+		a.Life = b.Life
+	}
+	return a == b
+}
+
+// boundsText says what goes before or behind a command to bound expiries, once for all keys.
+func boundsText(bounds []policy.Bound) string {
+	var words []string
+	add := func(word string) {
+		if !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	for i := range bounds {
+		b := &bounds[i]
+		for _, step := range expiresOf(b) {
+			switch {
+			case step.ms <= 0:
+			case step.ms%1000 == 0:
+				add(strings.TrimSpace(fmt.Sprintf("EXPIRE %d %s", step.ms/1000, step.flag)))
+			default:
+				add(strings.TrimSpace(fmt.Sprintf("PEXPIRE %d %s", step.ms, step.flag)))
+			}
+		}
+		if b.Life != nil {
+			add(fmt.Sprintf("a lifetime of %d s", b.Life.Span/1000))
+		}
+	}
+	if len(words) == 0 {
+		return "nothing"
+	}
+	return strings.Join(words, ", ")
 }
 
 // confinesMore reports whether a script would be changed so that its writes are checked, or checked otherwise than they are.
@@ -188,7 +214,8 @@ func (s *Session) confinesMore(spec *command.Spec, shadow *policy.Policy) bool {
 		return false
 	}
 	o := s.observer
-	return !s.policy.ConfinesScripts() ||
+	return !s.policy.ConfinesScripts() || shadow.KeepsLifetimes() != s.policy.KeepsLifetimes() ||
+		!bytes.Equal(shadow.AppendLives(nil, o.plan.Bounds, firstDeclared), s.policy.AppendLives(nil, o.now.Bounds, firstDeclared)) ||
 		!bytes.Equal(shadow.AppendConfinement(nil, o.plan.Limit), s.policy.AppendConfinement(nil, o.now.Limit))
 }
 

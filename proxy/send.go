@@ -16,6 +16,8 @@ type slot struct {
 	edit    command.Reply
 	first   int    // index of the command's first reply in the batch
 	wrapped int    // replies that belong to it when it travels in a MULTI of ours; 0: it doesn't
+	before  int    // replies to commands of ours that come before it
+	behind  int    // replies to those that come behind it, when there is no MULTI
 	rule    string // the size rule that set a limit for the reply
 	limit   int64
 	keys    [][]byte // of a command whose values have limits of their own
@@ -27,6 +29,8 @@ type slot struct {
 	start   int
 	end     int
 	would   *pending // what observed rules wait to see in the reply; nil: nothing
+
+	marks, lastMark int // what Recent is to know of it: flight.marks[marks:lastMark]
 }
 
 // pass forwards the command as it is.
@@ -57,36 +61,41 @@ func (s *Session) appendRaw(c cmd) {
 func (s *Session) send(c cmd) {
 	s.change(c)
 	p := &s.plan
-	follow := len(p.Bounds) > 0 && p.Guard.Kind == policy.NoGuard // a guard's script does it by itself
-	wrap := follow && !s.tx.open
+	wrap := hasCompany(p) && !s.tx.open && !p.Loose
 	if wrap {
 		s.batch.Req = append(s.batch.Req, "*1\r\n$5\r\nMULTI\r\n"...)
 		s.batch.Count++
 	}
 	before := 0
+	s.batch.Req, before = appendBounds(s.batch.Req, &s.req, p, true)
+	s.batch.Count += before
+	taken := 0
 	if s.switches(c) {
 		s.batch.Req = s.tenant.Wall.AppendTake(s.batch.Req)
 		s.batch.Count++
-		before, s.own.stained = 1, true
+		before, taken, s.own.stained = before+1, 1, true
 	}
 	sl := slot{spec: c.spec, edit: p.Edit, first: s.batch.Count, rule: p.SizeRule, limit: p.Limit, mute: s.mute.next()}
 	if p.Each {
 		sl.keys = copyNames(&s.req)
 	}
 	sl.checked = p.Guard.Kind != policy.NoGuard || c.spec.Flags&command.Script != 0 && s.policy.ConfinesScripts()
-	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard {
+	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard && !p.Within {
 		s.appendRaw(c)
 	} else {
 		s.batch.Req = appendPlanned(s.batch.Req, &s.req, p)
 		s.batch.Count++
 	}
-	n := before
-	if n > 0 {
+	if p.Loose && !s.tx.open && sl.limit > 0 {
+		s.limitLast(sl.limit)
+	}
+	n := taken
+	if taken > 0 {
 		s.batch.Req = s.pool().AppendLeave(s.batch.Req)
 	}
-	if follow {
+	if len(p.Bounds) > 0 {
 		var more int
-		s.batch.Req, more = appendBounds(s.batch.Req, &s.req, p)
+		s.batch.Req, more = appendBounds(s.batch.Req, &s.req, p, false)
 		n += more
 	}
 	s.batch.Count += n
@@ -94,15 +103,21 @@ func (s *Session) send(c cmd) {
 	case wrap:
 		s.batch.Req = append(s.batch.Req, "*1\r\n$4\r\nEXEC\r\n"...)
 		s.batch.Count++
-		sl.first, sl.wrapped = sl.first-1, n+3
+		sl.first, sl.wrapped, sl.before = sl.first-1-before, before+n+3, before
 	case s.tx.open && c.spec.State == command.End:
 		sl.exec, sl.start, sl.end = true, s.tx.start, len(s.inTx)
+		sl.marks, sl.lastMark = s.tx.marks, len(s.marks)
 	case s.tx.open && c.spec.State != command.Begin && c.spec.State != command.Watch: // those two are answered at once
 		s.inTx = append(s.inTx, queued{slot: sl, before: before, extra: n})
 		sl.edit, sl.limit = command.Opaque, 0
 	}
-	if sl.limit > 0 {
+	if p.Loose && !s.tx.open {
+		sl.before, sl.behind = before, n
+	} else if sl.limit > 0 {
 		s.limitLast(sl.limit)
+	}
+	if len(p.Marks) > 0 {
+		s.mark(&sl)
 	}
 	s.slots = append(s.slots, sl)
 }
@@ -125,8 +140,8 @@ func appendPlanned(dst []byte, r *policy.Request, p *policy.Plan) []byte {
 		slices.SortFunc(names, byArg)
 	}
 	switch {
-	case p.Guard.Kind != policy.NoGuard:
-		return appendGuarded(dst, args, names, p)
+	case p.Guard.Kind != policy.NoGuard, p.Within:
+		return appendScripted(dst, args, names, p)
 	case r.Spec.State == command.Subscribe:
 		return appendSubscription(dst, args, names, p.Prefix)
 	}
@@ -220,33 +235,6 @@ func isGlob(c byte) bool {
 	return c == '*' || c == '?' || c == '[' || c == ']' || c == '\\' || c == '^'
 }
 
-// appendBounds writes the EXPIRE commands that follow a write and returns how many commands that were.
-func appendBounds(dst []byte, r *policy.Request, p *policy.Plan) ([]byte, int) {
-	args := r.Args
-	if p.Args != nil {
-		args = p.Args
-	}
-	n := 0
-	for i := range p.Bounds {
-		b := &p.Bounds[i]
-		if b.Elsewhere {
-			dst, n = appendSelect(dst, b.DB), n+1
-		}
-		for _, step := range [...]struct {
-			ms   int64
-			flag string
-		}{{b.Default, "NX"}, {b.Max, "LT"}, {b.Min, "GT"}} {
-			if step.ms > 0 {
-				dst, n = appendExpire(dst, p.Prefix, args[b.Arg], step.ms, step.flag), n+1
-			}
-		}
-		if b.Elsewhere {
-			dst, n = appendSelect(dst, r.DB), n+1
-		}
-	}
-	return dst, n
-}
-
 // appendWait writes a command that waits until the list args[1] has an element and changes nothing. args is BLMOVE source
 // destination wherefrom whereto timeout, or BRPOPLPUSH source destination timeout.
 func appendWait(dst, prefix []byte, args [][]byte, seconds float64) []byte {
@@ -260,24 +248,6 @@ func appendWait(dst, prefix []byte, args [][]byte, seconds float64) []byte {
 	dst = redcon.AppendBulk(dst, end)
 	dst = redcon.AppendBulk(dst, end)
 	return redcon.AppendBulkString(dst, strconv.FormatFloat(seconds, 'f', 3, 64))
-}
-
-func appendSelect(dst []byte, db int) []byte {
-	dst = append(dst, "*2\r\n$6\r\nSELECT\r\n"...)
-	return appendBulkInt(dst, int64(db))
-}
-
-// appendExpire writes EXPIRE in seconds, or PEXPIRE when ms isn't whole seconds.
-func appendExpire(dst, prefix, key []byte, ms int64, flag string) []byte {
-	if ms%1000 == 0 {
-		dst = append(dst, "*4\r\n$6\r\nEXPIRE\r\n"...)
-		ms /= 1000
-	} else {
-		dst = append(dst, "*4\r\n$7\r\nPEXPIRE\r\n"...)
-	}
-	dst = appendName(dst, prefix, key, command.Out)
-	dst = appendBulkInt(dst, ms)
-	return redcon.AppendBulkString(dst, flag)
 }
 
 // appendBulkInt writes n as a bulk string. redcon's function of that name makes a string first.

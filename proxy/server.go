@@ -25,6 +25,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sessiongate/policy"
 	"sessiongate/upstream"
 )
 
@@ -64,6 +65,7 @@ type Server struct {
 	refused  refusalLog
 	observed observedLog
 	suspects *suspects
+	recent   policy.Recent // of the upstreams' keys
 	started  time.Time
 
 	lastID   atomic.Int64

@@ -15,6 +15,7 @@ type transaction struct {
 	open  bool
 	moves bool // a SELECT is queued
 	start int  // where it begins in the flight's inTx
+	marks int  // where it begins in the flight's marks
 
 	would []*pending // what observed rules wait to see of each command, where all passes unchanged
 }
@@ -31,7 +32,7 @@ const failing = "*1\r\n$4\r\nAUTH\r\n"
 
 // enterTx notes that the commands to come are queued.
 func (s *Session) enterTx() {
-	s.tx = transaction{open: true, start: len(s.inTx)}
+	s.tx = transaction{open: true, start: len(s.inTx), marks: len(s.marks)}
 }
 
 // spoil has the open transaction fail at EXEC, as Redis does when it can't queue a command: one was refused here.

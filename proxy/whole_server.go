@@ -106,30 +106,49 @@ func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 	return entries, nil
 }
 
-// unguarded returns the command that a guard of ours was put around, from the slow log's form of that; nil if it can't be told from
+// unguarded returns the command that a script of ours was put around, from the slow log's form of that; nil if it can't be told from
 // what follows it.
 func unguarded(args [][]byte, clipped bool) [][]byte {
-	const keys = 3 // EVAL guard number key ... and three words of the guard's
+	const keys, guardWords = 3, 3 // EVAL script number key ... and what a guard is told
 	if len(args) <= keys {
 		return args
 	}
-	follows := isOneOf(args[1], followed[:])
-	if !follows && !isOneOf(args[1], guards[:]) {
+	within := isOneOf(args[1], withinScripts[:]) || isOneOf(args[1], followedWithin[:])
+	follows := isOneOf(args[1], followed[:]) || isOneOf(args[1], followedWithin[:])
+	if !within && !follows && !isOneOf(args[1], guards[:]) {
 		return args
 	}
 	n, ok := resp.ParseInt(args[2])
-	if !ok || n < 0 || n >= slowArgs || keys+int(n)+3 >= len(args) {
+	if !ok || n < 0 || n >= slowArgs {
 		return args
 	}
-	args = args[keys+int(n)+3:]
-	if !follows {
+	first := keys + int(n)
+	if !within || first+1 < len(args) && string(args[first+1]) == deniedSize {
+		first += guardWords
+	}
+	if first >= len(args) {
 		return args
 	}
-	steps, ok := resp.ParseInt(args[len(args)-1])
-	if clipped || !ok || steps < 0 || steps > slowArgs || stepArgs(int(steps)) >= len(args) {
+	args = args[first:]
+	if follows {
+		args = withoutParts(args, stepWords, clipped)
+	}
+	if within {
+		args = withoutParts(args, birthWords, clipped)
+	}
+	return args
+}
+
+// withoutParts takes parts of so many words each from the end, the last of which says how many parts there are; nil if it doesn't.
+func withoutParts(args [][]byte, words int, clipped bool) [][]byte {
+	if clipped || len(args) == 0 {
 		return nil
 	}
-	return args[:len(args)-stepArgs(int(steps))]
+	n, ok := resp.ParseInt(args[len(args)-1])
+	if !ok || n < 1 || n > slowArgs || int(n)*words+1 >= len(args) {
+		return nil
+	}
+	return args[:len(args)-int(n)*words-1]
 }
 
 // isOneOf reports whether a text of the slow log, which is clipped, is that of one of the scripts.

@@ -19,6 +19,7 @@ const maxSets = 64
 
 // Pool is all our connections to one upstream.
 type Pool struct {
+	serial uint64 // no other Pool has it
 	cfg    Config
 	opt    *redis.Options
 	addr   string // for people: host:port or path
@@ -65,6 +66,9 @@ type Stats struct {
 	BytesOut    int64 // to the upstream, ever; shared and dedicated
 }
 
+// pools is how many Pools there have been.
+var pools atomic.Uint64
+
 // Open checks cfg and returns a Pool for it. It doesn't wait for the upstream: links connect when first used, and
 // Health tells how things are. A nil log logs nothing.
 func Open(cfg Config, log *zap.Logger) (*Pool, error) {
@@ -81,7 +85,7 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{
-		cfg: cfg, opt: opt, addr: opt.Addr, log: log,
+		serial: pools.Add(1), cfg: cfg, opt: opt, addr: opt.Addr, log: log,
 		sets: map[setKey]*set{}, running: map[*link]struct{}{}, open: map[*Conn]struct{}{},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -92,6 +96,9 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 	go p.runWatchdog()
 	return p, nil
 }
+
+// Serial tells the pools of this process apart, also those that are closed by now.
+func (p *Pool) Serial() uint64 { return p.serial }
 
 // Addr is the upstream's address, without credentials.
 func (p *Pool) Addr() string { return p.addr }

@@ -1,0 +1,157 @@
+package policy
+
+import (
+	"fmt"
+	"strconv"
+
+	"sessiongate/command"
+)
+
+// This file has the absolute part of an expiry rule: lifetime. A key is gone when that has passed since its first write, whatever
+// was done to it. When it was born is kept in the key's own expiry, in the digits below Grain: RENAME and COPY carry it, and
+// it takes no memory. Script and odds are explained in proxy/lifetime.go.
+
+// Life says how the lifetime of a rule's keys is kept. It never changes.
+type Life struct {
+	Span  int64 // milliseconds from birth
+	Grain int64 // milliseconds to which an expiry is rounded down, at most: its remainder tells the birth
+	Codes int64 // how many births can be told apart; the one beyond the last is left free
+	Step  int64 // milliseconds between two births that can be told apart
+}
+
+const (
+	finestOf     = 20     // of an expiry, at most one part of so many is lost by rounding
+	coarsest     = 60_000 // milliseconds lost at most
+	mostCodes    = 128
+	leastChecks  = 4 // values of the remainder for each birth, of which one is right
+	shortestLife = Duration(1e9)
+)
+
+// life is the rule in figures; nil: there is no lifetime.
+func (c *ExpiryConfig) life() *Life {
+	if c.Lifetime == 0 {
+		return nil
+	}
+	l := &Life{Span: c.Lifetime.Milliseconds(), Grain: min(c.longest().Milliseconds()/finestOf, coarsest)}
+	l.Codes = min(mostCodes, l.Grain/leastChecks)
+	if l.Codes > 2 {
+		l.Step = (l.Span + l.Codes - 3) / (l.Codes - 2)
+	}
+	return l
+}
+
+func (c *ExpiryConfig) checkLifetime(report func(Problem), more func(path string, a Duration, than string, b Duration, hint string)) {
+	for _, name := range []struct {
+		path string
+		d    Duration
+	}{{"default", c.Default}, {"min", c.Min}, {"max", c.Max}, {"idle", c.Idle}} {
+		more(name.path, name.d, "above lifetime, "+c.Lifetime.String(), c.Lifetime, "lower "+name.path+" or raise lifetime")
+	}
+	if c.Lifetime <= 0 {
+		return
+	}
+	for _, name := range []struct {
+		path string
+		d    Duration
+	}{{"max", c.Max}, {"idle", c.Idle}, {"lifetime", c.Lifetime}} {
+		if name.d > 0 && name.d < shortestLife {
+			report(Problem{Path: name.path, Value: name.d.String(), Text: fmt.Sprintf("%s is too short for a rule with a lifetime", name.d), Hint: "write 1s or more"})
+		}
+	}
+}
+
+// keepLife has the key r.Names[i] keep its birth, and no expiry beyond its lifetime. first is the index of the first Bound that
+// this rule has asked for.
+func (e *expiry) keepLife(r *Request, i int, p *Plan, first int) {
+	if p.Refusal != nil {
+		return
+	}
+	arg := r.Names[i].Arg
+	if r.Names[i].Kind == command.Out && e.ages(r, p) && len(p.Bounds) == first {
+		p.Bounds = append(p.Bounds, Bound{Arg: arg})
+	}
+	for k := first; k < len(p.Bounds); k++ {
+		b := &p.Bounds[k]
+		p.lifeRule = e.name
+		b.Life, b.Carried = e.life, r.Spec.Expiry.Effect == command.Carries && !b.Before
+		if b.Max == 0 && b.Idle == 0 { // a command that does nothing may leave what nobody has bounded
+			b.Max = e.max
+		}
+		p.Within = p.Within || !b.Elsewhere && r.Names[i].Kind == command.Out && e.loses(r, p)
+	}
+}
+
+// within has the births of a guarded command's keys kept in its guard's script, so that what is refused there changes no expiry, and
+// refuses a command that is too long for a script.
+func (p *Plan) within(r *Request) {
+	for i := range p.Bounds {
+		p.Within = p.Within || p.Guard.Kind != NoGuard && p.Bounds[i].Life != nil && !p.Bounds[i].Before
+	}
+	if n := int64(len(r.Args)); n > mostArgs && p.Within {
+		p.refuse(&Refusal{Rule: p.lifeRule, Kind: "expiry", Limit: mostArgs, Got: n,
+			Text: fmt.Sprintf("DENIED expiry: a command of %d arguments is above the %d with which births can be kept (rule %s)",
+				n, mostArgs, strconv.Quote(p.lifeRule))})
+	}
+}
+
+// ages reports whether the command may make a key that it writes, or change its expiry.
+func (e *expiry) ages(r *Request, p *Plan) bool {
+	switch r.Spec.Expiry.Effect {
+	case command.Keeps:
+		return false
+	case command.GetOpts:
+		return p.opts.any
+	}
+	return true
+}
+
+// loses reports whether the command may change the expiry of a key that it writes, and with it what that tells of the birth.
+// Of a script the proxy can't tell: scripts are watched from within.
+func (e *expiry) loses(r *Request, p *Plan) bool {
+	switch x := &r.Spec.Expiry; x.Effect {
+	case command.Creates:
+		return x.Becomes != nil
+	case command.Anything:
+		return false
+	}
+	return e.ages(r, p)
+}
+
+// KeepsLifetimes reports whether there is a rule with a lifetime.
+func (p *Policy) KeepsLifetimes() bool { return p.ages }
+
+// AppendLives appends, behind what AppendConfinement has, what a script must know to keep births as it runs: eight figures of a
+// Bound with its Life, for keys that the script does not declare (or none, where they have none), and for each of bounds that
+// has a Life the number of its key among those declared, which begin at argument first, with eight more.
+func (p *Policy) AppendLives(dst []byte, bounds []Bound, first int) []byte {
+	dst = append(dst, '|', ' ')
+	if len(p.sets) == 1 && len(p.sets[0].globs) == 0 {
+		for _, rule := range p.sets[0].rules {
+			if e, ok := rule.(*expiry); ok && e.life != nil {
+				b := e.whole()
+				b.Life = e.life
+				dst = b.appendFigures(dst)
+			}
+		}
+	}
+	for i := range bounds {
+		if b := &bounds[i]; b.Life != nil && !b.Before {
+			dst = append(dst, '|')
+			dst = strconv.AppendInt(dst, int64(b.Arg-first+1), 10)
+			dst = b.appendFigures(append(dst, ' '))
+		}
+	}
+	return dst
+}
+
+// Figures are what a script must know of a Bound that has a Life, in milliseconds but for the third.
+func (b *Bound) Figures() [8]int64 {
+	return [...]int64{b.Life.Span, b.Life.Grain, b.Life.Codes, b.Life.Step, b.Default, b.Max, b.Min, b.Idle}
+}
+
+func (b *Bound) appendFigures(dst []byte) []byte {
+	for _, n := range b.Figures() {
+		dst = append(strconv.AppendInt(dst, n, 10), ' ')
+	}
+	return dst
+}
