@@ -63,6 +63,7 @@ panic: {"msg":"observed"
 {"level":"warn","time":"2026-11-25T10:00:12.000Z","msg":"observed","tenant":"wiki","rule":"","kind":"commands","verdict":"refuse","command":"FOO","client":"\u001b[2J","library":"","count":7,"reason":"no"}
 {"level":"warn","time":"2026-11-25T10:00:13.000Z","msg":"refused","tenant":"wiki","reason":"\"observed\"","count":7}
 `)
+	preset := file(t, "upstream: redis://127.0.0.1:6379\nrules:\n- {name: web, keys: ['sess:*'], preset: asvs4-l2, expiry: {idle: 1h}, key_entropy: 128}\n")
 	watched := file(t, "upstream: redis://127.0.0.1:6379\nmode: observe\nrules:\n- {name: web, keys: ['sess:*'], expiry: {max: 1h}}\n- {name: rest, commands: {deny: [dbsize]}}\n")
 	own := file(t, "upstream: redis://127.0.0.1:6379\ntenants: [{name: shop, upstream: redis://127.0.0.1:6380, namespace: 'shop:'}]\n")
 	tests := []struct {
@@ -154,6 +155,15 @@ panic: {"msg":"observed"
 		{name: "explain what is observed in JSON", args: []string{"explain", "-c", watched, "--json", "SET", "sess:1", "v"}, stdout: []string{
 			`"if_enforced":{"command":"SET sess:1 v","rule":"web","verdict":"rewrite","sent":["SET sess:1 v EX 3600"]`}},
 		{name: "explain what is not", args: []string{"explain", "-c", watched, "GET", "x"}, stdout: []string{"# forwarded as it is; the reply: passes unchanged\n"}},
+		{name: "explain a preset", args: []string{"explain", "-c", preset, "TTL", "sess:1"}, stdout: []string{
+			"# preset asvs4-l2: expiry.idle 1h: weaker than 30m, OWASP ASVS 4.0.3, 3.3.2, level 2\n" +
+				"# preset asvs4-l2: expiry.lifetime 12h: OWASP ASVS 4.0.3, 3.3.2, level 2\n" +
+				"# preset asvs4-l2: key_entropy 128: as strict as 64 or stricter, OWASP ASVS 4.0.3, 3.2.2\n> TTL sess:1\n"}},
+		{name: "explain a preset in JSON", args: []string{"explain", "-c", preset, "--json", "TTL", "sess:1"}, stdout: []string{
+			`"preset":"asvs4-l2","preset_values":[{"setting":"expiry.idle","value":"30m","clause":"OWASP ASVS 4.0.3, 3.3.2, level 2","rule":"1h","weaker":true},`}},
+		{name: "check a preset that no longer holds", args: []string{"check", preset, "--strict"}, code: 1, stderr: []string{
+			preset + ":3:66: warning: rules[0].expiry.idle: 1h is weaker than 30m, so that preset asvs4-l2 no longer holds (OWASP ASVS 4.0.3, 3.3.2, level 2); write 30m, or leave it out\n",
+			"sessiongate: with --strict, 1 warning is an error\n"}},
 		{name: "explain lines", args: []string{"explain", "-c", plain}, stdin: "# words\n\nGET a\nSET 'a b' v\n", stdout: []string{"> GET a\n= GET a\n", "> SET \"a b\" v\n"}},
 		{name: "explain bad line", args: []string{"explain", "-c", plain}, stdin: "GET a\nGET 'a\n", code: 1, stderr: []string{"sessiongate: line 2: a quote is not closed"}},
 		{name: "explain for whom", args: []string{"explain", "-c", good, "GET", "a"}, code: 2, stderr: []string{"which tenant? add --tenant with one of shop, wiki"}},

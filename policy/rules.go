@@ -17,8 +17,11 @@ type Config struct {
 
 // RuleConfig is one rule: the keys it is for, and a section for each respect in which it rules them.
 type RuleConfig struct {
-	Name     string        `yaml:"name"` // for errors, logs and metrics; the first of the keys, if left out
-	Keys     []string      `yaml:"keys"` // patterns as KEYS takes them, over the names that clients use; none: every key
+	Name string   `yaml:"name"` // for errors, logs and metrics; the first of the keys, if left out
+	Keys []string `yaml:"keys"` // patterns as KEYS takes them, over the names that clients use; none: every key
+	// What a standard asks for, where the rule has no values of its own: "owasp-high", "owasp-low", "asvs4-l2", "asvs4-l3",
+	// "nist3-aal2", "nist4-aal2", "nist-aal3", "nist-aal1" or "pci".
+	Preset   string        `yaml:"preset"`
 	Mode     string        `yaml:"mode"` // "enforce", or "observe": it changes nothing, and what it would change is counted and logged
 	Expiry   *ExpiryConfig `yaml:"expiry"`
 	Size     *SizeConfig   `yaml:"size"`
@@ -71,6 +74,7 @@ func New(c Config) (*Policy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	c = c.WithPresets()
 	p := c.build()
 	if c.watched() {
 		p.shadow = c.enforced().build()
@@ -145,6 +149,7 @@ func (c *RuleConfig) DisplayName() string {
 // Check reports everything that can't be meant. It changes nothing.
 func (c Config) Check(report func(Problem)) {
 	checkMode(c.Mode, report)
+	c = c.WithPresets()
 	for i := range c.Rules {
 		rule := &c.Rules[i]
 		in := func(p Problem) {
@@ -172,6 +177,7 @@ func dotted(path string) string {
 
 func (c *RuleConfig) check(report func(Problem)) {
 	checkMode(c.Mode, report)
+	c.checkPreset(report)
 	for i, pattern := range c.Keys {
 		if err := checkGlob(pattern); err != nil {
 			report(Problem{Path: fmt.Sprintf("keys[%d]", i), Value: pattern, Text: fmt.Sprintf("%q is no good pattern: %v", pattern, err),
@@ -188,7 +194,7 @@ func (c *RuleConfig) check(report func(Problem)) {
 			})
 		}
 	}
-	if sections == 0 {
+	if sections == 0 && c.Preset == "" {
 		report(Problem{Text: "sets nothing",
 			Hint: "add expiry, size, commands or key_entropy; to exempt keys from later rules, write expiry: {}"})
 	}
