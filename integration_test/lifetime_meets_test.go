@@ -22,13 +22,13 @@ var (
 	keepers = []string{
 		"APPEND %k v", "INCRBYFLOAT %k 1", "HINCRBYFLOAT %k f 1", "BITFIELD %k INCRBY u32 0 1", "PFADD %k a", "SET %k v GET", "SETNX %k v;BITOP NOT %k %k",
 		"SETNX %k v;RENAME %k %x;RENAME %x %k", "SETNX %k v;COPY %k %x REPLACE;RENAME %x %k", "SETNX %k v;RENAMENX %k %x;RENAMENX %x %k",
-		"MULTI;APPEND %k v;EXEC", "MULTI;SETNX %k v;RENAME %k %x;COPY %x %k;EXEC", "MSET %k v %x v",
+		"MULTI;APPEND %k v;EXEC", "MULTI;SETNX %k v;RENAME %k %x;COPY %x %k;EXEC", "MSET %k v %x v", "MSET %k v %k w",
 	}
 	keepingScripts = []string{
 		"EVAL redis.call('SET',KEYS[1],'v') 1 %k", "EVAL redis.pcall('set',KEYS[1],'v')redis.call('PERSIST',KEYS[1]) 1 %k",
 		"EVAL redis.call('HSET',KEYS[1],'f','v') 1 %k", "EVAL redis.call('SETEX',KEYS[1],9999,'v') 1 %k",
 		"EVAL redis.call('SETNX',KEYS[1],'v')redis.call('GETEX',KEYS[1],'PERSIST')redis.call('EXPIRE',KEYS[1],999) 1 %k",
-		"EVAL redis.call('APPEND',KEYS[1],'v') 1 %k", "EVAL redis.call('INCRBYFLOAT',KEYS[1],1) 1 %k", "EVAL redis.call('MSET',KEYS[1],'v') 1 %k",
+		"EVAL redis.call('APPEND',KEYS[1],'v') 1 %k", "EVAL redis.call('INCRBYFLOAT',KEYS[1],1) 1 %k", "EVAL redis.call('MSET',KEYS[1],'v',KEYS[1],'w') 1 %k", "EVAL redis.call('MSET',KEYS[1],'v') 1 %k",
 		"EVAL redis.call('SETNX',KEYS[1],'v')redis.call('RENAME',KEYS[1],KEYS[2])redis.call('RENAME',KEYS[2],KEYS[1]) 2 %k %x",
 		"EVAL redis.call('SETNX',KEYS[1],'v')redis.call('COPY',KEYS[1],KEYS[2],'REPLACE')redis.call('RENAME',KEYS[2],KEYS[1]) 2 %k %x",
 		"EVAL redis.call('SADD',KEYS[1],'v')redis.call('SUNIONSTORE',KEYS[1],KEYS[1]) 1 %k", "EVAL redis.call('SETBIT',KEYS[1],1,1) 1 %k",
@@ -58,6 +58,16 @@ func TestLifetime_MeetsGuardsAndScripts(t *testing.T) {
 			g := startGate(t, head+fmt.Sprintf("rules:\n  - expiry: {idle: %dms, idle_refresh: 0, lifetime: %dms}%s\n", keeperIdle, keeperLife, yaml))
 			keepAlive(t, dial(t, g.addr), dial(t, r.addr), prefix, lines)
 		})
+	}
+}
+
+// An error of Redis's about a write stays one that a script can catch.
+func TestLifetime_ScriptsCatchErrors(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	c := dial(t, startGate(t, "upstream: {url: "+r.url()+", acl: manage}\n"+namespaceApp+"rules:\n  - expiry: {idle: 30m, lifetime: 12h}\n").addr)
+	for _, call := range []string{"'SET','foreign','v'", "'MSET','foreign','v'", "'RENAME','app:missing','app:x'", "'SET','app:k'", "'HSET','app:k','f'"} {
+		c.want(bulk("caught"), "EVAL", "return redis.pcall("+call+").err and 'caught'", "0")
 	}
 }
 
@@ -227,11 +237,18 @@ func TestIdle_RulesBesideEachOther(t *testing.T) {
 	r := startRedis(t)
 	g := startGate(t, r.upstream()+"rules:\n  - {keys: [\"life*\"], expiry: {idle: 30m, lifetime: 12h}}\n  - {keys: [\"idle*\"], expiry: {idle: 30m}}\n")
 	c, behind := dial(t, g.addr), dial(t, r.addr)
-	for _, line := range []string{"MGET life1 life2 idle1 idle2", "MGET idle1 life1 idle2 life2", "MGET idle1 life1 missing", "BITCOUNT life1", "SUNION idle1 life1"} {
-		behind.want(ok, "MSET", "life1", "v", "life2", "v", "idle1", "v", "idle2", "v")
+	for i, line := range []string{"MGET life1 life2 idle1 idle2", "MGET idle1 life1 idle2 life2", "MGET idle1 life1 missing", "BITCOUNT life1", "SUNION idle1 life1"} {
+		number := strings.NewReplacer("1", strconv.Itoa(10+i), "2", strconv.Itoa(20+i)) // keys that nobody has heard of
+		line = number.Replace(line)
+		behind.want(ok, split(number.Replace("MSET life1 v life2 v idle1 v idle2 v"))...)
 		for range 2 {
 			if got := c.line(line); strings.HasPrefix(got, "-ERR") {
 				t.Errorf("%s: %s", line, got)
+			}
+		}
+		for _, key := range split(line)[1:] {
+			if ttl := behind.int("TTL", key); key != "missing" && (ttl < 1700 || ttl > 1800) {
+				t.Errorf("after %s %s expires in %d s", line, key, ttl)
 			}
 		}
 		c.want("+PONG\r\n", "PING")
@@ -277,6 +294,28 @@ func TestWatch_MeetsIdle(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The longest commands that travel in scripts fit into them.
+func TestLifetime_LongCommands(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {idle: 30m, lifetime: 12h}, size: {value: 1KiB}}\n")
+	c, behind := dial(t, g.addr), dial(t, r.addr)
+	mset, bitop := []string{"MSET"}, []string{"BITOP", "OR", "d"}
+	for i := range 3749 {
+		mset = append(mset, "k"+strconv.Itoa(i), "v")
+		bitop = append(bitop, "k"+strconv.Itoa(i), "k"+strconv.Itoa(i))
+	}
+	bitop = bitop[:7500]
+	c.want(ok, mset...)
+	c.want(one, bitop...)
+	for _, key := range []string{"k0", "k3748", "d"} {
+		if ttl := behind.int("TTL", key); ttl < 1700 || ttl > 1800 {
+			t.Errorf("%s expires in %d s", key, ttl)
+		}
+	}
+	c.wantPrefix("-DENIED ", "BITOP OR "+strings.Join(append(bitop[2:], "x"), " "))
 }
 
 // What audit cuts tells of its birth what it told before.

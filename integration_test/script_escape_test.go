@@ -11,9 +11,21 @@ import (
 // doesn't compile is not, and neither gets at what the rules hide.
 func TestScript_FirstWord(t *testing.T) {
 	t.Parallel()
+	for _, expiry := range escapeExpiries {
+		t.Run(expiry, func(t *testing.T) {
+			t.Parallel()
+			firstWords(t, expiry)
+		})
+	}
+}
+
+// escapeExpiries are expiry rules with which what stands before a script differs.
+var escapeExpiries = []string{"default: 30m, max: 12h", "default: 30m, max: 12h, lifetime: 24h"}
+
+func firstWords(t *testing.T, expiry string) {
 	reference := startRedis(t)
 	r := startRedis(t)
-	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {default: 30m, max: 12h}, size: {value: 1KiB}}\n")
+	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {"+expiry+"}, size: {value: 1KiB}}\n")
 	plain, c, direct := dial(t, reference.addr), dial(t, g.addr), dial(t, r.addr)
 	for _, first := range []string{"", ",", "(function() end)()", ".x", "[1]", ":x()", "{}", "'x'", "and nil", "or nil", "..''", "==1", "+1", ";", ", nil",
 		"= 1", "end", ")", "--[[", "#!lua flags=no-writes\n,", "--", "do end"} {
@@ -33,8 +45,17 @@ func TestScript_FirstWord(t *testing.T) {
 // What a script is refused has changed nothing.
 func TestScript_RefusedChangesNothing(t *testing.T) {
 	t.Parallel()
+	for _, expiry := range escapeExpiries {
+		t.Run(expiry, func(t *testing.T) {
+			t.Parallel()
+			refusedScripts(t, expiry)
+		})
+	}
+}
+
+func refusedScripts(t *testing.T, expiry string) {
 	r := startRedis(t)
-	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {default: 30m, max: 12h}, size: {value: 1KiB}}\n")
+	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {"+expiry+"}, size: {value: 1KiB}}\n")
 	c, direct := dial(t, g.addr), dial(t, r.addr)
 	direct.want(ok, "SET", "big", strings.Repeat("x", 5000), "EX", "5000")
 	dump, _ := parse(direct.do("DUMP", "big"))

@@ -32,13 +32,13 @@ func TestLifetime_Figures(t *testing.T) {
 func TestLifetime_Long(t *testing.T) {
 	p := mustNew(t, Config{Rules: []RuleConfig{{Name: "web", Expiry: &ExpiryConfig{Lifetime: duration(t, "12h")}}}})
 	var plan Plan
-	if p.Decide(request(t, words("MSET"+strings.Repeat(" k v", 3499))), &plan); plan.Refusal != nil || !plan.Within {
-		t.Errorf("an MSET of 3,499 keys: %+v", plan.Refusal)
+	if p.Decide(request(t, words("MSET"+strings.Repeat(" k v", 3749))), &plan); plan.Refusal != nil || !plan.Within {
+		t.Errorf("an MSET of 3,749 keys: %+v", plan.Refusal)
 	}
-	p.Decide(request(t, words("MSET"+strings.Repeat(" k v", 3500))), &plan)
-	want := `DENIED expiry: a command of 7001 arguments is above the 7000 with which births can be kept (rule "web")`
+	p.Decide(request(t, words("MSET"+strings.Repeat(" k v", 3750))), &plan)
+	want := `DENIED expiry: a command of 7501 arguments is above the 7500 with which births can be kept (rule "web")`
 	if plan.Refusal == nil || plan.Refusal.Text != want {
-		t.Errorf("an MSET of 3,500 keys: %v, want %s", plan.Refusal, want)
+		t.Errorf("an MSET of 3,750 keys: %v, want %s", plan.Refusal, want)
 	}
 	if p.Decide(request(t, words("SADD k"+strings.Repeat(" v", 9000))), &plan); plan.Refusal != nil {
 		t.Errorf("an SADD of 9,000 members: %v", plan.Refusal)

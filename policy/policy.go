@@ -80,7 +80,7 @@ type Bound struct {
 
 // mostArgs is how many arguments a command may have that runs within a script, for its Guard or its keys' births: the script holds
 // them on Lua's stack, which has room for 8,000.
-const mostArgs = 7000
+const mostArgs = 7500
 
 // Guard is a check on string lengths that must hold for the command to run. The proxy sends command and check as one
 // script, so that a value can't grow between check and write. The zero Guard checks nothing.

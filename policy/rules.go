@@ -89,6 +89,9 @@ func (c Config) build() *Policy {
 	}
 	for i := range c.Rules {
 		set := c.Rules[i].set()
+		if c.ReadOnly {
+			set.leaveExpiries()
+		}
 		if c.observes(i) {
 			set.observed, set.rules = true, nil
 		} else {
@@ -120,6 +123,15 @@ func (c *RuleConfig) set() *ruleSet {
 		}
 	}
 	return set
+}
+
+// leaveExpiries has no access put an expiry back, which would be a write.
+func (s *ruleSet) leaveExpiries() {
+	for _, rule := range s.rules {
+		if e, ok := rule.(*expiry); ok {
+			e.idle = idle{}
+		}
+	}
 }
 
 // writes reports whether the rule is about what is written.

@@ -36,11 +36,12 @@ const walledPrelude = `if redis.acl_check_cmd('KEYS', '*') or redis.acl_check_cm
 
 var (
 	confinedPrelude = confinement("", "", "")
-	agedPrelude     = confinement(bornParts+agedSetup, "before(key)", "if after(key, name) then return end")
+	agedPrelude     = confinement(bornParts+agedSetup, "had, birth = before(key)", "if after(key, had, birth, name) then return end")
 )
 
 // agedSetup keeps births: figures(key) makes those of the key what the parts of lifetime.go work with, if it has a lifetime; before(key)
-// takes down its birth, and after(key, name) settles it after the command of that name, and returns nothing if there is no lifetime.
+// returns its expiry (of a key that the script may not see, as if there were none) and its birth; after(...) settles it by them after
+// the command of that name, and returns nothing if it has no lifetime.
 const agedSetup = `
   local lives, carries, least, unpack = {}, {RENAME=true, RENAMENX=true, COPY=true, RESTORE=true}, math.min, unpack
   for text in string.gmatch(string.match(ARGV[#ARGV], '|(.*)'), '[^|]+') do
@@ -49,21 +50,24 @@ const agedSetup = `
     lives[#f == 9 and KEYS[table.remove(f, 1)] or 0] = f[1] and f
   end
   ARGV[#ARGV] = string.match(ARGV[#ARGV], '[^|]*')
-  local had, birth = {}, {}
   local function figures(key)
     local f = lives[key] or not declared[key] and lives[0]
     if f then L, G, n, q, d, x, m, s = unpack(f) end
     return f
   end
+  local function expiry(key)
+    local e = real.pcall('PEXPIRETIME', key)
+    return type(e) == 'number' and e or -2
+  end
   local function before(key)
     if not figures(key) then return end
-    local e = C('PEXPIRETIME', key)
-    had[key], birth[key] = e, e > -2 and born(e)
+    local e = expiry(key)
+    return e, e > -2 and born(e)
   end
-  local function after(key, name)
+  local function after(key, had, b, name)
     if not figures(key) then return end
-    local e, b = C('PEXPIRETIME', key), birth[key]
-    local o = e == had[key] and b
+    local e = expiry(key)
+    local o = e == had and b
     if carries[name] then
       o = born(e)
       b = b and o and least(b, o) or b or o
@@ -90,7 +94,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
   local function refused(text) return {err = 'DENIED ' .. text} end
   local function large(size) return refused('size: value of ' .. size .. ' bytes is above the limit of ' .. limit .. ' (script)') end
-  local function follow(key, name)
+  local function follow(key, had, birth, name)
     AFTER
     if declared[key] then return end
     if initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
@@ -113,9 +117,10 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   local function stored(word, key, ...)
     local no = forbidden(key) or longest(1, select('#', ...), {...})
     if no then return no end
+    local had, birth
     BEFORE
     local reply = real.pcall(word, key, ...)
-    follow(key)
+    follow(key, had, birth)
     return reply
   end
   local function named(...)
@@ -144,7 +149,7 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
     for i, it in pairs(list) do
       local size = it.over and 0 or length(it.key)
       if name == 'APPEND' then size = size + #str(args[3]) end
-      if size > limit then return large(size) end
+      if size > limit then return nil, large(size) end
       if it.written and not it.over then
         local was = real.pcall('GET', it.key)
         old[i] = type(was) == 'string' and was
@@ -173,15 +178,20 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
       local key = it.key
       writes = writes or it.written
       no = no or it.written and forbidden(key)
-      if it.written then BEFORE end
+      if it.written then
+        local had, birth
+        BEFORE
+        it.had, it.birth = had, birth
+      end
     end
     if not writes then return real.pcall(...) end
     no = no or longest(2, n, args)
     if no then return no end
     local reply
-    if limit > 0 then reply = measured(name, list, args, ...) else reply = real.pcall(...) end
+    if limit > 0 then reply, no = measured(name, list, args, ...) else reply = real.pcall(...) end
+    if no then return no end
     for _, it in pairs(list) do
-      if it.written then follow(it.key, name) end
+      if it.written then follow(it.key, it.had, it.birth, name) end
     end
     return reply
   end

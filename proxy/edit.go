@@ -104,8 +104,9 @@ func (s *Session) writeThrough(dst, raw []byte) []byte {
 	return dst[:0]
 }
 
-// pick finds the client's reply among those of its slot. In a MULTI of ours that is an element of EXEC's array, the
-// first but for commands of ours that come before; or the error that kept the command from being queued; or, if MULTI itself was refused, what came instead of QUEUED.
+// pick finds the client's reply among those of its slot. In a MULTI of ours that is an element of EXEC's array, the first but for
+// commands of ours that come before; or the error that kept the command from being queued; or, if MULTI itself was refused, what
+// came instead of QUEUED.
 func (s *Session) pick(sl *slot) (raw []byte, over int64) {
 	if sl.wrapped == 0 {
 		r := s.batch.Replies[sl.first]

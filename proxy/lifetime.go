@@ -36,6 +36,7 @@ local T = C('TIME')
 local t = T[1] * 1000 + F(T[2] / 1000)
 local L, G, n, q, d, x, m, s
 local function born(e)
+  if e < 0 then return end
   local g = G
   while g >= 4 * n do
     if g == G or e - t <= 100 * g then

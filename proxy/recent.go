@@ -39,6 +39,7 @@ func (s *Session) mark(sl *slot) {
 			s.srv.recent.Forget(m.Key, s.req.Tick)
 		}
 		to := mark{key: m.Key, back: m.Back && !s.tx.open, own: m.Bound == 0}
+		told := true // a reply is about this key alone
 		for ; bound < m.Bound; bound++ {
 			b := &p.Bounds[bound]
 			next, first := &behind, firstBehind
@@ -46,15 +47,16 @@ func (s *Session) mark(sl *slot) {
 				next, first = &ahead, 0
 			}
 			switch {
-			case isInScript(p, b): // and no reply says what became of it
-				to.back = false
+			case isInScript(p, b):
+				told = false
 			case isSettled(b):
-				to.at, to.back = first, to.back && len(p.Bounds) == 1 // else the reply is not about this key alone
+				to.at, told = first, len(p.Bounds) == 1
 			default:
-				to.at = *next
+				to.at, told = *next, true
 				*next += commandsOf(b)
 			}
 		}
+		to.back = to.back && told
 		s.marks = append(s.marks, to)
 	}
 	sl.marks, sl.lastMark = start, len(s.marks)
