@@ -16,6 +16,9 @@ type keyRule struct {
 	Pattern    string    `json:"pattern,omitempty"` // of the rule, which matches; empty: the rule takes every key
 	At         string    `json:"at,omitempty"`      // file, line and column of the pattern, or else of the rule
 	PassedOver []passing `json:"passed_over,omitempty"`
+
+	Preset string               `json:"preset,omitempty"` // of the rule
+	Values []policy.PresetValue `json:"preset_values,omitempty"`
 }
 
 // passing is an earlier rule that does not take the key.
@@ -59,6 +62,7 @@ func (f *finder) found(name string, m policy.Match) keyRule {
 	if m.Rule >= 0 {
 		rule := f.rules[m.Rule]
 		k.Rule, k.At, before = rule.DisplayName(), f.at(m.Rule, m.Pattern), m.Rule
+		k.Preset, k.Values = rule.Preset, rule.PresetValues()
 		if m.Pattern >= 0 {
 			k.Pattern = rule.Keys[m.Pattern]
 		}
@@ -118,6 +122,11 @@ func keyLines(keys []keyRule) string {
 				break
 			}
 			line(passed.At, "%q does not match %s of rule %s", k.Key, strings.Join(quoteAll(passed.Patterns), " or "), passed.Rule)
+		}
+		if !slices.ContainsFunc(keys[:i], func(other keyRule) bool { return other.Rule == k.Rule }) {
+			for _, value := range k.Values {
+				line("", "preset %s: %s", k.Preset, value)
+			}
 		}
 	}
 	return b.String()

@@ -59,6 +59,15 @@ func TestRun(t *testing.T) {
 	good, bad := file(t, twoTenants), file(t, "upstrem: x\nthreads: two\n")
 	plain := file(t, "upstream: redis://127.0.0.1:6379\n")
 	odd := file(t, "upstream: redis://127.0.0.1:6379\nrules:\n- {keys: 'sess:*', expiry: {max: 1h}}\n- {name: b, keys: ['sess:a*', 'lock:*'], expiry: {min: 1m}}\n")
+	log := file(t, `{"level":"info","time":"2026-11-25T10:00:00.000Z","msg":"starting"}
+panic: {"msg":"observed"
+{"level":"warn","time":"2026-11-25T10:00:01.000Z","msg":"observed","tenant":"shop","rule":"web","kind":"expiry","verdict":"rewrite","command":"SET","client":"cart","library":"redis-py 5.0.1","count":1,"reason":"it would be sent as SET ... EX 1800"}
+2026-11-25 host sessiongate[7]: {"level":"warn","time":"2026-11-25T10:00:11.000Z","msg":"observed","tenant":"shop","rule":"web","kind":"expiry","verdict":"rewrite","command":"SET","client":"cart","library":"redis-py 5.0.1","count":41}
+{"level":"warn","time":"2026-11-25T10:00:12.000Z","msg":"observed","tenant":"wiki","rule":"","kind":"commands","verdict":"refuse","command":"FOO","client":"\u001b[2J","library":"","count":7,"reason":"no"}
+{"level":"warn","time":"2026-11-25T10:00:13.000Z","msg":"refused","tenant":"wiki","reason":"\"observed\"","count":7}
+`)
+	preset := file(t, "upstream: redis://127.0.0.1:6379\nrules:\n- {name: web, keys: ['sess:*'], preset: asvs4-l2, expiry: {idle: 1h}, key_entropy: 128}\n")
+	watched := file(t, "upstream: redis://127.0.0.1:6379\nmode: observe\nrules:\n- {name: web, keys: ['sess:*'], expiry: {max: 1h}}\n- {name: rest, commands: {deny: [dbsize]}}\n")
 	own := file(t, "upstream: redis://127.0.0.1:6379\ntenants: [{name: shop, upstream: redis://127.0.0.1:6380, namespace: 'shop:'}]\n")
 	tests := []struct {
 		name    string
@@ -108,6 +117,21 @@ func TestRun(t *testing.T) {
 		{name: "acl, an upstream of its own", args: []string{"acl", "-c", own, "--tenant", "shop"}, stdout: []string{"ACL SETUSER sessiongate:shop: "}},
 		{name: "acl, nothing for the upstream of all", args: []string{"acl", "-c", own}, code: 2, stderr: []string{"has an upstream of its own; add --tenant"}},
 
+		{name: "observe", args: []string{"observe", log}, stdout: []string{
+			"2026-11-25T10:00:01.000Z to 2026-11-25T10:00:12.000Z: enforcing would refuse 7, rewrite 42, check 0\n\n" +
+				"  tenant  client  library         refuse  rewrite  check\n" +
+				"  shop    cart    redis-py 5.0.1  0       42       0\n" +
+				"  wiki    ?[2J    -               7       0        0\n\n" +
+				"  count  client  library         rule  command  would    why, the first time\n" +
+				"  42     cart    redis-py 5.0.1  web   SET      rewrite  it would be sent as SET ... EX 1800\n" +
+				"  7      ?[2J    -               any   FOO      refuse   no\n"}},
+		{name: "observe --json", args: []string{"observe", "--json"}, stdin: `{"msg":"observed","time":"a","tenant":"t","rule":"r","kind":"size","verdict":"check","command":"APPEND","count":3}`, stdout: []string{
+			`{"from":"a","to":"a","total":{"refuse":0,"rewrite":0,"check":3},"applications":[{"tenant":"t","client":"","library":"","refuse":0,"rewrite":0,"check":3}],` +
+				`"findings":[{"tenant":"t","client":"","library":"","rule":"r","kind":"size","command":"APPEND","verdict":"check","count":3}]}` + "\n"}},
+		{name: "observe nothing", args: []string{"observe"}, stdin: "x\n", stdout: []string{"nothing was observed: the log has no such lines\n"}},
+		{name: "observe nothing in JSON", args: []string{"observe", "--json"}, stdout: []string{`{"total":{"refuse":0,"rewrite":0,"check":0},"applications":[],"findings":[]}` + "\n"}},
+		{name: "observe a file that is not there", args: []string{"observe", "/no/such"}, code: 1, stderr: []string{"sessiongate: open /no/such: no such file or directory"}},
+
 		{name: "hash", args: []string{"hash"}, stdin: "hunter2\n", stdout: []string{"$argon2id$v=19$m=19456,t=2,p=1$"}},
 		{name: "hash without a line's end", args: []string{"hash"}, stdin: "hunter2", stdout: []string{"$argon2id$"}},
 		{name: "hash of nothing", args: []string{"hash"}, code: 1, stderr: []string{"sessiongate: hash reads the password from standard input: EOF"}},
@@ -131,6 +155,22 @@ func TestRun(t *testing.T) {
 		{name: "explain what the proxy answers", args: []string{"explain", "PING"}, stdout: []string{"# tenant default\n> PING\n# answered by the proxy\n"}},
 		{name: "explain many keys", args: []string{"explain", "-c", odd, "DEL", "a", "b", "c", "d", "e", "f"}, stdout: []string{"# and 2 keys more\n> DEL a b c d e f\n"}},
 		{name: "explain an unknown command", args: []string{"explain", "-c", odd, "FOO"}, stdout: []string{"# tenant default\n> FOO\n! ERR unknown command 'FOO', with args beginning with: \n# refused: nothing is sent\n"}},
+		{name: "explain what is observed", args: []string{"explain", "-c", watched, "SET", "sess:1", "v"},
+			stdout: []string{"rule web\n# ", "> SET sess:1 v\n= SET sess:1 v\n# forwarded as it is; the reply: passes unchanged\n# observed; if enforced, sent as: SET sess:1 v EX 3600\n"}},
+		{name: "explain what would be refused", args: []string{"explain", "-c", watched, "DBSIZE"}, stdout: []string{
+			"# forwarded as it is; the reply: passes unchanged\n# observed; if enforced, refused: NOPERM this rule does not allow the 'dbsize' command (rule \"rest\")\n"}},
+		{name: "explain what is observed in JSON", args: []string{"explain", "-c", watched, "--json", "SET", "sess:1", "v"}, stdout: []string{
+			`"if_enforced":{"command":"SET sess:1 v","rule":"web","verdict":"rewrite","sent":["SET sess:1 v EX 3600"]`}},
+		{name: "explain what is not", args: []string{"explain", "-c", watched, "GET", "x"}, stdout: []string{"# forwarded as it is; the reply: passes unchanged\n"}},
+		{name: "explain a preset", args: []string{"explain", "-c", preset, "TTL", "sess:1"}, stdout: []string{
+			"# preset asvs4-l2: expiry.idle 1h: weaker than 30m, OWASP ASVS 4.0.3, 3.3.2, level 2\n" +
+				"# preset asvs4-l2: expiry.lifetime 12h: OWASP ASVS 4.0.3, 3.3.2, level 2\n" +
+				"# preset asvs4-l2: key_entropy 128: as strict as 64 or stricter, OWASP ASVS 4.0.3, 3.2.2\n> TTL sess:1\n"}},
+		{name: "explain a preset in JSON", args: []string{"explain", "-c", preset, "--json", "TTL", "sess:1"}, stdout: []string{
+			`"preset":"asvs4-l2","preset_values":[{"setting":"expiry.idle","value":"30m","clause":"OWASP ASVS 4.0.3, 3.3.2, level 2","rule":"1h","weaker":true},`}},
+		{name: "check a preset that no longer holds", args: []string{"check", preset, "--strict"}, code: 1, stderr: []string{
+			preset + ":3:66: warning: rules[0].expiry.idle: 1h is weaker than 30m, so that preset asvs4-l2 no longer holds (OWASP ASVS 4.0.3, 3.3.2, level 2); write 30m, or leave it out\n",
+			"sessiongate: with --strict, 1 warning is an error\n"}},
 		{name: "explain lines", args: []string{"explain", "-c", plain}, stdin: "# words\n\nGET a\nSET 'a b' v\n", stdout: []string{"> GET a\n= GET a\n", "> SET \"a b\" v\n"}},
 		{name: "explain bad line", args: []string{"explain", "-c", plain}, stdin: "GET a\nGET 'a\n", code: 1, stderr: []string{"sessiongate: line 2: a quote is not closed"}},
 		{name: "explain for whom", args: []string{"explain", "-c", good, "GET", "a"}, code: 2, stderr: []string{"which tenant? add --tenant with one of shop, wiki"}},

@@ -204,7 +204,7 @@ func (l *ledger) lifetimes(c *Config) {
 		if upstream != Memory {
 			continue
 		}
-		for j, rule := range t.Rules {
+		for j, rule := range t.WithPresets().Rules {
 			if rule.Expiry != nil && rule.Expiry.Lifetime > 0 {
 				l.judge(join(join(path, index("rules", j)), "expiry.lifetime"), "can't be kept by memory://", "name a Redis as upstream")
 			}

@@ -182,7 +182,7 @@ func TestLoad_full(t *testing.T) {
 	// No field may have been left at its default: that would be a field without a way to set it.
 	for _, name := range atDefault(reflect.ValueOf(config.Default()), reflect.ValueOf(first)) {
 		switch name {
-		case "Config.Namespace", "Config.Rules", "Config.ReadOnly", "Rate.Commands", "Rate.Burst": // the short form
+		case "Config.Namespace", "Config.Rules", "Config.Mode", "Config.ReadOnly", "Rate.Commands", "Rate.Burst": // the short form
 		case "Credentials.Password", "Credentials.PasswordFile", "Credentials.Passwords", "Credentials.FromFile":
 		case "Upstream.PasswordFile": // beside a password
 		default:

@@ -7,7 +7,7 @@ import (
 )
 
 // changeable are the parts of the configuration that a running program can change. What isn't in one of them takes a restart.
-var changeable = []string{"tls", "password", "password_file", "passwords", "rate", "namespace", "rules", "read_only", "tenants", "commands.custom"}
+var changeable = []string{"tls", "password", "password_file", "passwords", "rate", "namespace", "rules", "mode", "read_only", "tenants", "commands.custom"}
 
 // Fixed lists the settings in which c differs from the Config that the program was started with, and which only a restart
 // can change.

@@ -49,6 +49,9 @@ func (l *ledger) tenants(c *Config) {
 	if c.ReadOnly {
 		short = append(short, "read_only")
 	}
+	if c.Mode != "" {
+		short = append(short, "mode")
+	}
 	for _, path := range short {
 		if l.wrote(path) || path == "rate" {
 			l.judge(path, "is given besides tenants", "move it into a tenant")

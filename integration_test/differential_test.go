@@ -49,13 +49,19 @@ const (
 
 func newDifferential(t *testing.T, m mode, resp int, seed uint64) *differential {
 	t.Helper()
+	return newDifferentialOf(t, m, m.yaml(), resp, seed)
+}
+
+// newDifferentialOf is newDifferential for a gate of another configuration that should make no difference.
+func newDifferentialOf(t *testing.T, m mode, yaml string, resp int, seed uint64) *differential {
+	t.Helper()
 	args := []string{"--hash-max-listpack-value", "1000000000", "--zset-max-listpack-value", "1000000000", "--slowlog-log-slower-than", "-1", "--rdbcompression", "no"}
 	plain, behind := startRedis(t, args...), startRedis(t, args...)
 	d := &differential{
 		t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 2)),
 		bench: bench{
 			mode: m, resp: resp, plain: dial(t, plain.addr), behind: dial(t, behind.addr),
-			plainAddr: plain.addr, gateAddr: startGate(t, behind.upstream()+m.yaml()).addr,
+			plainAddr: plain.addr, gateAddr: startGate(t, behind.upstream()+yaml).addr,
 		},
 	}
 	avoid := named(avoidAlways)

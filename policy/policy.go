@@ -121,21 +121,26 @@ type Policy struct {
 	ages      bool      // there are rules with a lifetime
 	salt      uint64    // of the namespace
 	readOnly  *readOnly // nil: the tenant may write
+	enforces  bool      // there are rules that are not only observed
+	shadow    *Policy   // in which all rules are enforced; nil: they all are in this one
 }
 
 // ruleSet is one entry of the configuration's list of rules.
 type ruleSet struct {
 	name  string // for display
 	globs []glob // none: every key
-	rules []Rule // in the order of their kinds
+	rules []Rule // in the order of their kinds; of an observed one, none
+
+	observed bool
+	kinds    []string // of its sections
 }
 
 // Prefix is what goes before every name; it must not be changed.
 func (p *Policy) Prefix() []byte { return p.namespace.prefix }
 
-// Transparent reports whether there are neither rules nor a namespace, and writes are allowed: everything passes unchanged.
+// Transparent reports whether there are neither rules to enforce nor a namespace, and writes are allowed: everything passes unchanged.
 func (p *Policy) Transparent() bool {
-	return len(p.sets) == 0 && len(p.namespace.prefix) == 0 && p.readOnly == nil
+	return !p.enforces && len(p.namespace.prefix) == 0 && p.readOnly == nil
 }
 
 // Decide makes plan what is to be done with the request. It doesn't allocate unless it refuses or the plan's buffers have
@@ -151,7 +156,7 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 			return
 		}
 	}
-	if len(p.sets) > 0 {
+	if p.enforces {
 		p.applySets(r, plan)
 	}
 	if n := int64(len(r.Args)); plan.Guard.Kind != NoGuard && n > mostArgs {
@@ -218,13 +223,19 @@ func (s *ruleSet) apply(r *Request, i int, plan *Plan) bool {
 
 // applyLookup applies the rules of whatever keys the pattern r.Names[i] may look up: which, only Redis will know.
 func (p *Policy) applyLookup(r *Request, i int, plan *Plan) bool {
-	literal, _, _ := bytes.Cut(r.Args[r.Names[i].Arg], []byte("*"))
+	begins := literal(r.Args[r.Names[i].Arg])
 	for _, set := range p.sets {
-		if set.mayHold(literal) && !set.apply(r, i, plan) {
+		if set.mayHold(begins) && !set.apply(r, i, plan) {
 			return false
 		}
 	}
 	return true
+}
+
+// literal is what all names that a pattern looks up begin with.
+func literal(pattern []byte) []byte {
+	begins, _, _ := bytes.Cut(pattern, []byte("*"))
+	return begins
 }
 
 // mayHold reports whether a name that begins with literal can be in the set.

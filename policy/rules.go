@@ -11,13 +11,18 @@ import (
 type Config struct {
 	Namespace string       `yaml:"namespace"` // goes before every name upstream; empty: none
 	Rules     []RuleConfig `yaml:"rules"`     // a key belongs to the first that matches it, and to no other
+	Mode      string       `yaml:"mode"`      // of rules that have none: "enforce", the default, or "observe"
 	ReadOnly  bool         `yaml:"read_only"` // whatever writes is refused
 }
 
 // RuleConfig is one rule: the keys it is for, and a section for each respect in which it rules them.
 type RuleConfig struct {
-	Name     string        `yaml:"name"` // for errors, logs and metrics; the first of the keys, if left out
-	Keys     []string      `yaml:"keys"` // patterns as KEYS takes them, over the names that clients use; none: every key
+	Name string   `yaml:"name"` // for errors, logs and metrics; the first of the keys, if left out
+	Keys []string `yaml:"keys"` // patterns as KEYS takes them, over the names that clients use; none: every key
+	// What a standard asks for, where the rule has no values of its own: "owasp-high", "owasp-low", "asvs4-l2", "asvs4-l3",
+	// "nist3-aal2", "nist4-aal2", "nist-aal3", "nist-aal1" or "pci".
+	Preset   string        `yaml:"preset"`
+	Mode     string        `yaml:"mode"` // "enforce", or "observe": it changes nothing, and what it would change is counted and logged
 	Expiry   *ExpiryConfig `yaml:"expiry"`
 	Size     *SizeConfig   `yaml:"size"`
 	Commands *AccessConfig `yaml:"commands"`
@@ -69,6 +74,15 @@ func New(c Config) (*Policy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	c = c.WithPresets()
+	p := c.build()
+	if c.watched() {
+		p.shadow = c.enforced().build()
+	}
+	return p, nil
+}
+
+func (c Config) build() *Policy {
 	p := &Policy{namespace: newNamespace(c.Namespace), salt: maphash.String(recentSeed, c.Namespace)}
 	if c.ReadOnly {
 		p.readOnly = &readOnly{namespaced: c.Namespace != ""}
@@ -78,9 +92,14 @@ func New(c Config) (*Policy, error) {
 		if c.ReadOnly {
 			set.leaveExpiries()
 		}
+		if c.observes(i) {
+			set.observed, set.rules = true, nil
+		} else {
+			p.enforces = true
+			p.confines = p.confines || c.Rules[i].writes()
+			p.ages = p.ages || c.Rules[i].Expiry != nil && c.Rules[i].Expiry.Lifetime > 0
+		}
 		p.sets = append(p.sets, set)
-		p.confines = p.confines || c.Rules[i].writes()
-		p.ages = p.ages || c.Rules[i].Expiry != nil && c.Rules[i].Expiry.Lifetime > 0
 		for _, g := range set.globs {
 			p.index.add(g, i)
 		}
@@ -91,7 +110,7 @@ func New(c Config) (*Policy, error) {
 			}
 		}
 	}
-	return p, nil
+	return p
 }
 
 func (c *RuleConfig) set() *ruleSet {
@@ -99,7 +118,7 @@ func (c *RuleConfig) set() *ruleSet {
 	for _, kind := range kinds {
 		if s, given := kind.of(c); given {
 			if rule := s.rule(set.name); rule != nil {
-				set.rules = append(set.rules, rule)
+				set.rules, set.kinds = append(set.rules, rule), append(set.kinds, kind.name)
 			}
 		}
 	}
@@ -141,6 +160,8 @@ func (c *RuleConfig) DisplayName() string {
 
 // Check reports everything that can't be meant. It changes nothing.
 func (c Config) Check(report func(Problem)) {
+	checkMode(c.Mode, report)
+	c = c.WithPresets()
 	for i := range c.Rules {
 		rule := &c.Rules[i]
 		in := func(p Problem) {
@@ -167,6 +188,8 @@ func dotted(path string) string {
 }
 
 func (c *RuleConfig) check(report func(Problem)) {
+	checkMode(c.Mode, report)
+	c.checkPreset(report)
 	for i, pattern := range c.Keys {
 		if err := checkGlob(pattern); err != nil {
 			report(Problem{Path: fmt.Sprintf("keys[%d]", i), Value: pattern, Text: fmt.Sprintf("%q is no good pattern: %v", pattern, err),
@@ -183,7 +206,7 @@ func (c *RuleConfig) check(report func(Problem)) {
 			})
 		}
 	}
-	if sections == 0 {
+	if sections == 0 && c.Preset == "" {
 		report(Problem{Text: "sets nothing",
 			Hint: "add expiry, size, commands or key_entropy; to exempt keys from later rules, write expiry: {}"})
 	}

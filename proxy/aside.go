@@ -143,6 +143,14 @@ func isCrossProtocol(args [][]byte) bool {
 // permitted asks the command rules about a command that is not forwarded as it is; what serves to log in is always allowed.
 // A command on keys goes by the rules of those, like any that stays on the line.
 func (s *Session) permitted(c cmd) bool {
+	ok := s.allowed(c)
+	if ok && s.policy.Shadow() != nil && c.spec.Flags&command.PreAuth == 0 && (c.spec.State == command.Local || s.composes(c.spec) != nil || s.asksKeyspace(c)) {
+		s.observeLocal(c) // any other is placed yet
+	}
+	return ok
+}
+
+func (s *Session) allowed(c cmd) bool {
 	if s.policy.Transparent() || c.spec.Flags&command.PreAuth != 0 {
 		return true
 	}

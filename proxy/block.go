@@ -110,7 +110,7 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 		}
 		s.begin()
 		s.mute = mute
-		s.place(c)
+		s.placeAgain(c)
 		s.slots[0].mute = move.mute
 	}
 }

@@ -34,6 +34,9 @@ func (s *Session) place(c cmd) {
 		s.govern(c)
 	}
 	refused := s.slots[len(s.slots)-1].text
+	if !refused && s.policy.Shadow() != nil {
+		s.observe(c)
+	}
 	if c.spec != nil && !refused {
 		s.follow(c)
 	}
@@ -41,6 +44,13 @@ func (s *Session) place(c cmd) {
 		s.batch.Req = appendCommand(s.batch.Req, next)
 		s.batch.Count++
 	}
+}
+
+// placeAgain puts a command into the batch that was in one before.
+func (s *Session) placeAgain(c cmd) {
+	s.again = true
+	s.place(c)
+	s.again = false
 }
 
 // govern decides a command by the rules.

@@ -56,6 +56,10 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 		}
 		return append(dst, s.local[sl.start:sl.end]...)
 	}
+	if sl.would != nil {
+		raw, _ := s.pick(sl)
+		s.told(sl.would, raw)
+	}
 	last := sl.first + max(sl.wrapped, sl.many, 1) - 1 + sl.behind
 	if s.own != nil && s.own.pump != nil {
 		dst = s.own.pump.appendPushes(dst, last)

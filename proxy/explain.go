@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,8 @@ type Explanation struct {
 	Reason  string   `json:"reason,omitempty"` // the refusal's text
 	Reply   string   `json:"reply,omitempty"`  // in words, what is done to the reply
 	Names   []string `json:"-"`                // of the keys it names, as the client names them
+
+	Enforced *Explanation `json:"if_enforced,omitempty"` // what else would happen if all observed rules were enforced
 }
 
 // String is the explanation as a transcript: the command after ">", what is sent after "=", a refusal after "!".
@@ -30,7 +33,15 @@ func (e Explanation) String() string {
 	default:
 		text += "= " + strings.Join(e.Sent, " | ") + "\n"
 	}
-	return text + "# " + e.verdict() + "\n"
+	text += "# " + e.verdict() + "\n"
+	switch would := e.Enforced; {
+	case would == nil:
+	case would.Verdict == "refuse":
+		text += "# observed; if enforced, refused: " + would.Reason + "\n"
+	default:
+		text += "# observed; if enforced, sent as: " + strings.Join(would.Sent, " | ") + "\n"
+	}
+	return text
 }
 
 // verdict is a sentence on what becomes of command and reply.
@@ -46,6 +57,17 @@ func (e Explanation) verdict() string {
 // Before what is sent stands "LIMIT n" when a reply may hand out n bytes at most, and "GUARD kind n" when a check on lengths
 // runs in the same step as the command, and "CONFINE" when a script runs with its writes checked.
 func Explain(p *policy.Policy, args [][]byte, now int64) Explanation {
+	e := explain(p, args, now)
+	if p.Shadow() != nil {
+		would := explain(p.Shadow(), args, now)
+		if would.Verdict != e.Verdict || would.Reason != e.Reason || !slices.Equal(would.Sent, e.Sent) {
+			e.Enforced = &would
+		}
+	}
+	return e
+}
+
+func explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	e := Explanation{Command: quoteArgs(args), Verdict: "forward"}
 	s := &Session{flight: &flight{policy: p}, proto: 2}
 	c := cmd{spec: command.Lookup(args), args: args}

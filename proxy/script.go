@@ -44,7 +44,7 @@ func (s *Session) script(ctx context.Context, c cmd) {
 		s.begin()
 		s.link = s.pool().LinkAs(s.scriptRole(), s.proto, s.db)
 		s.bySum, s.mute = false, mute
-		s.place(c)
+		s.placeAgain(c)
 		s.forward(ctx)
 	}
 	s.bySum = false

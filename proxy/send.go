@@ -28,6 +28,7 @@ type slot struct {
 	text    bool     // answered here, by local[start:end]
 	start   int
 	end     int
+	would   *pending // what observed rules wait to see in the reply; nil: nothing
 
 	marks, lastMark int // what Recent is to know of it: flight.marks[marks:lastMark]
 }
@@ -76,7 +77,7 @@ func (s *Session) send(c cmd) {
 	}
 	sl := slot{spec: c.spec, edit: p.Edit, first: s.batch.Count, rule: p.SizeRule, limit: p.Limit, mute: s.mute.next()}
 	if p.Each {
-		sl.keys = s.keyNames()
+		sl.keys = copyNames(&s.req)
 	}
 	sl.checked = p.Guard.Kind != policy.NoGuard || c.spec.Flags&command.Script != 0 && s.policy.ConfinesScripts()
 	if p.Args == nil && len(p.Prefix) == 0 && p.Guard.Kind == policy.NoGuard && !p.Within {

@@ -63,6 +63,7 @@ type Server struct {
 	tenants  atomic.Pointer[tenants]
 	log      *zap.Logger
 	refused  refusalLog
+	observed observedLog
 	suspects *suspects
 	recent   policy.Recent // of the upstreams' keys
 	started  time.Time
@@ -92,6 +93,7 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 		main:     pool,
 		log:      log,
 		refused:  refusalLog{log: log},
+		observed: observedLog{log: log, flushed: time.Now()},
 		suspects: newSuspects(),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
@@ -127,6 +129,7 @@ func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	}
 	s.each(func(c *Session) { c.interrupt() })
 	s.wait(cut)
+	s.observed.flush(time.Now())
 	return err
 }
 
@@ -240,6 +243,9 @@ func (s *Server) sweep(ctx context.Context) {
 		case now := <-tick.C:
 			s.clock.Store(now.Unix())
 			s.each((*Session).checkTimeouts)
+			if s.observed.due(now) {
+				s.observed.flush(now)
+			}
 		}
 	}
 }

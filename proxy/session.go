@@ -48,16 +48,21 @@ type Session struct {
 	req     policy.Request
 	plan    policy.Plan
 	tx      transaction
-	mute    muting
-	bySum   bool          // a script that Redis has seen is sent by its SHA1
-	sum     string        // by which one was; empty: by its text
-	onOwn   bool          // the next batch belongs on the client's own connection
-	fixed   upstream.Link // batches go here, wherever they belong; nil: where they belong
-	window  int           // how many values may be asked for at once
-	asked   int           // how many are
-	broken  error         // a reply could not be written
-	quit    bool          // leave after the next flush
-	ended   time.Time     // when a long command found that the client will send nothing more; zero: it has not
+
+	observer *observer // nil until there are observed rules
+	would    *pending  // of the command placed last
+	again    bool      // the command at hand was placed before
+
+	mute   muting
+	bySum  bool          // a script that Redis has seen is sent by its SHA1
+	sum    string        // by which one was; empty: by its text
+	onOwn  bool          // the next batch belongs on the client's own connection
+	fixed  upstream.Link // batches go here, wherever they belong; nil: where they belong
+	window int           // how many values may be asked for at once
+	asked  int           // how many are
+	broken error         // a reply could not be written
+	quit   bool          // leave after the next flush
+	ended  time.Time     // when a long command found that the client will send nothing more; zero: it has not
 
 	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
 	active  atomic.Int64          // shared: when the last batch was read, Unix seconds

@@ -96,7 +96,7 @@ func (s *Session) track(ctx context.Context, c cmd) {
 		s.batch.Req = appendCommand(s.batch.Req, trackingOff)
 		s.batch.Count++
 		s.mute = mute
-		s.place(c)
+		s.placeAgain(c)
 		s.forward(ctx)
 	}
 	s.edit()

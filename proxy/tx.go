@@ -16,6 +16,8 @@ type transaction struct {
 	moves bool // a SELECT is queued
 	start int  // where it begins in the flight's inTx
 	marks int  // where it begins in the flight's marks
+
+	would []*pending // what observed rules wait to see of each command, where all passes unchanged
 }
 
 // queued is what one command brings in EXEC's array: its own reply, and others of commands of ours around it.
@@ -164,10 +166,15 @@ func (s *Session) follow(c cmd) {
 // editExec appends EXEC's array with each element edited as its command's reply, without those of the commands that
 // were put in between.
 func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
+	queue := s.inTx[sl.start:sl.end]
 	if _, ok := header(raw); !ok { // null: a watched key has changed; or DISCARD's OK
+		for i := range queue {
+			if p := queue[i].slot.would; p != nil {
+				s.told(p, nil)
+			}
+		}
 		return append(dst, raw...), nil
 	}
-	queue := s.inTx[sl.start:sl.end]
 	dst = append(dst, resp.Array)
 	dst = strconv.AppendInt(dst, int64(len(queue)), 10)
 	dst = append(dst, "\r\n"...)
@@ -187,6 +194,9 @@ func (s *Session) editExec(dst, raw []byte, sl *slot) ([]byte, error) {
 		next++
 		if skip = q.extra; next < len(queue) {
 			skip += queue[next].before
+		}
+		if q.slot.would != nil {
+			s.told(q.slot.would, elem)
 		}
 		longest := longestString(elem)
 		if over := overError(elem, &q.slot); over > 0 {

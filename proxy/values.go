@@ -9,16 +9,16 @@ import (
 
 // This file measures values in replies whose keys have limits of their own.
 
-// keyNames copies the names of the keys at hand, as the client knows them.
-func (s *Session) keyNames() [][]byte {
+// copyNames copies the names in a request, as the client knows them.
+func copyNames(r *policy.Request) [][]byte {
 	size := 0
-	for _, name := range s.req.Names {
-		size += len(s.req.Args[name.Arg])
+	for _, name := range r.Names {
+		size += len(r.Args[name.Arg])
 	}
-	names, text := make([][]byte, 0, len(s.req.Names)), make([]byte, 0, size)
-	for _, name := range s.req.Names {
+	names, text := make([][]byte, 0, len(r.Names)), make([]byte, 0, size)
+	for _, name := range r.Names {
 		start := len(text)
-		text = append(text, s.req.Args[name.Arg]...)
+		text = append(text, r.Args[name.Arg]...)
 		names = append(names, text[start:])
 	}
 	return names
