@@ -125,7 +125,9 @@ func (p *program) explain(tenant string, asJSON bool, args []string) error {
 	find := finder{t.Rules, places, tenantPath(cfg, t.Name), rules}
 	say := func(args [][]byte) error {
 		e := explained{Tenant: t.Name, Explanation: proxy.Explain(rules, args, time.Now().UnixMilli())}
-		if e.Verdict != "refuse" || e.Rule != "" { // or else no rule was asked
+		unasked := e.Verdict == "refuse" && e.Rule == ""  // of no rule
+		ours := e.Verdict == "local" && len(e.Names) == 0 // answered by the proxy, whatever the rules
+		if !unasked && !ours {
 			e.Keys = find.all(e.Names)
 		}
 		if asJSON {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -73,7 +74,7 @@ func listenAt(ctx context.Context, at config.Listener, keepAlive time.Duration) 
 		conf.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 3}
 	}
 	if at.Network != "unix" {
-		return conf.Listen(ctx, "tcp", at.Address)
+		return conf.Listen(ctx, network(at.Address), at.Address)
 	}
 	l, err := conf.Listen(ctx, "unix", at.Address)
 	if errors.Is(err, syscall.EADDRINUSE) && abandoned(at.Address) {
@@ -90,6 +91,15 @@ func listenAt(ctx context.Context, at config.Listener, keepAlive time.Duration) 
 		return nil, err
 	}
 	return l, nil
+}
+
+// network is that of a TCP address. Under "tcp" 0.0.0.0 would stand for every IPv6 address too.
+func network(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // abandoned tells whether path is a socket that nobody listens on any more, left by a process that was killed.

@@ -17,10 +17,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sessiongate/config"
 )
 
 // runs is one command line and what came of it.
@@ -90,6 +93,7 @@ panic: {"msg":"observed"
 		{name: "check -c", args: []string{"check", "-c", good}, stdout: []string{good + " is valid\n"}},
 		{name: "check nothing", args: []string{"check"}, stdout: []string{"the configuration is valid\n"}},
 		{name: "check --print", args: []string{"check", good, "--print"}, stdout: []string{"url: \"redis://***@127.0.0.1:6379\"\n", "clients: 10000\n", "    password: \"***\"\n"}},
+		{name: "check --print a rate", args: []string{"check", "--print"}, environ: []string{"SESSIONGATE_RATE=1000"}, stdout: []string{"rate:\n  commands: 1000\n  burst: 1000\n"}},
 		{name: "check bad", args: []string{"check", bad}, code: 1, stderr: []string{
 			bad + ":1:1: upstrem: is not a setting; did you mean \"upstream\"?\n",
 			bad + ":2:10: threads: \"two\" is not a whole number\n",
@@ -103,6 +107,8 @@ panic: {"msg":"observed"
 		{name: "schema", args: []string{"schema"}, stdout: []string{`"$schema": "https://json-schema.org/draft/2020-12/schema"`, `"key_entropy": {`}},
 		{name: "check missing", args: []string{"check", "/no/such"}, code: 1, stderr: []string{"/no/such: can't be read: no such file or directory\n"}},
 		{name: "check environment", args: []string{"check"}, environ: []string{"SESSIONGATE_DRAIN=x"}, code: 1, stderr: []string{"SESSIONGATE_DRAIN: drain: "}},
+		{name: "check hashes cut by commas", args: []string{"check"}, environ: []string{"SESSIONGATE_PASSWORDS=a,$argon2id$v=19$m=19456,t=2,p=1$hunter2"}, code: 1,
+			stderr: []string{"SESSIONGATE_PASSWORDS: passwords: holds an argon2id hash, and would be cut at its commas; write a list as in YAML: [\"$argon2id$...\"]\n"}},
 		{name: "serve bad", args: []string{"-c", bad}, code: 1, stderr: []string{":2:10: threads: "}},
 		{name: "serve without certificate", args: []string{"serve"}, environ: []string{"SESSIONGATE_LISTEN=tls://127.0.0.1:0", "SESSIONGATE_TLS_CERT=/no/c", "SESSIONGATE_TLS_KEY=/no/k"},
 			code: 1, stderr: []string{"sessiongate: listen on tls://127.0.0.1:0: certificate and key: open /no/c: no such file or directory\n"}},
@@ -146,6 +152,7 @@ panic: {"msg":"observed"
 		{name: "explain which rule in JSON", args: []string{"explain", "-c", odd, "--json", "GET", "lock:1"}, stdout: []string{
 			`"keys":[{"key":"lock:1","rule":"b","pattern":"lock:*","at":"` + odd + `:4:31","passed_over":[{"rule":"sess:*","patterns":["sess:*"],"at":"` + odd + `:3:10"}]}]}`}},
 		{name: "explain a command without keys", args: []string{"explain", "-c", odd, "DBSIZE"}, stdout: []string{"# the command names no key, and every rule is for some\n> DBSIZE\n"}},
+		{name: "explain what the proxy answers", args: []string{"explain", "PING"}, stdout: []string{"# tenant default\n> PING\n# answered by the proxy\n"}},
 		{name: "explain many keys", args: []string{"explain", "-c", odd, "DEL", "a", "b", "c", "d", "e", "f"}, stdout: []string{"# and 2 keys more\n> DEL a b c d e f\n"}},
 		{name: "explain an unknown command", args: []string{"explain", "-c", odd, "FOO"}, stdout: []string{"# tenant default\n> FOO\n! ERR unknown command 'FOO', with args beginning with: \n# refused: nothing is sent\n"}},
 		{name: "explain what is observed", args: []string{"explain", "-c", watched, "SET", "sess:1", "v"},
@@ -261,6 +268,9 @@ func TestServe_nothing_configured(t *testing.T) {
 	if got.code != exitOK || !strings.Contains(got.stderr, "for trying things out") || !strings.Contains(got.stderr, `"stopped"`) {
 		t.Errorf("exit code %d, log:\n%s", got.code, got.stderr)
 	}
+	if stopping, stopped := strings.Index(got.stderr, `"stopping`), strings.Index(got.stderr, `"stopped"`); stopping < 0 || stopped < stopping {
+		t.Errorf("the end is told out of order:\n%s", got.stderr)
+	}
 	if got.stdout != "" {
 		t.Errorf("standard output, which is no terminal, got %q", got.stdout)
 	}
@@ -319,6 +329,38 @@ func TestHash_serves(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", password, got, want)
 		}
 		_ = c.Close()
+	}
+}
+
+// An address of IPv4 does not let IPv6 in.
+func TestListenAt_network(t *testing.T) {
+	for address, want := range map[string]string{"0.0.0.0:0": "0.0.0.0:", "127.0.0.1:0": "127.0.0.1:"} {
+		l, err := listenAt(t.Context(), config.Listener{Network: "tcp", Address: address}, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Addr().String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: listens on %s", address, got)
+		}
+		_ = l.Close()
+	}
+	for address, want := range map[string]string{"0.0.0.0:1": "tcp4", "[::]:1": "tcp", ":1": "tcp", "localhost:1": "tcp", "[::ffff:127.0.0.1]:1": "tcp"} {
+		if got := network(address); got != want {
+			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
+	}
+}
+
+// Nobody types at the null device, by whatever name it was opened.
+func TestTerminal_null(t *testing.T) {
+	null, err := syscall.Open(os.DevNull, syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin := os.NewFile(uintptr(null), "/dev/stdin")
+	defer stdin.Close()
+	if terminal(stdin) {
+		t.Error("the null device passes for a terminal")
 	}
 }
 

@@ -71,11 +71,16 @@ func (p *program) serve(ctx context.Context) error {
 	if walls := r.stage.toVerify(cfg); len(walls) > 0 {
 		go proxy.VerifyWalls(ctx, walls, log)
 	}
-	context.AfterFunc(ctx, func() {
+	said := make(chan struct{})
+	unsaid := context.AfterFunc(ctx, func() {
+		defer close(said)
 		log.Info("stopping: clients finish what is under way", zap.Duration("drain", time.Duration(cfg.Drain)))
 	})
 	defer r.start(ctx, hangup)()
 	err = r.server.Serve(ctx, listeners)
+	if !unsaid() { // in a goroutine of its own, which may come after the last client has gone
+		<-said
+	}
 	log.Info("stopped")
 	return err
 }

@@ -153,9 +153,10 @@ func (l *ledger) numbers(c *Config) {
 	}
 }
 
+// atLeast reports a number below the least. Of lengths of time and sizes those are zero, which has no unit.
 func (l *ledger) atLeast(path string, got, least int64, unit string) {
 	if got < least {
-		l.judge(path, fmt.Sprintf("is below %d%s", least, unit), "")
+		l.judge(path, fmt.Sprintf("%d is below %d%s", got, least, unit), "")
 	}
 }
 

@@ -107,6 +107,8 @@ func (l *ledger) set(s setting, text string, origin Origin) {
 	switch {
 	case scalar(t):
 		l.setScalar(s.path, v, text)
+	case list(t) && t.Elem() == reflect.TypeFor[Secret]() && !strings.HasPrefix(text, "[") && strings.Contains(text, "$argon2id$"):
+		l.reportAt(origin, s.path, "holds an argon2id hash, and would be cut at its commas", `write a list as in YAML: ["$argon2id$..."]`)
 	case list(t) && !(t.Elem() == reflect.TypeFor[Secret]() && strings.HasPrefix(text, "[")): // hashes have commas in them
 		items := strings.Split(text, ",")
 		v.Set(reflect.MakeSlice(t, len(items), len(items)))

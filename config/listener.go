@@ -57,14 +57,19 @@ func (l *Listener) unix(s, rest string) error {
 	*l = Listener{Network: "unix", Address: path, Mode: 0o660}
 	options, err := url.ParseQuery(query)
 	for name := range options {
-		mode, bad := strconv.ParseUint(options.Get(name), 8, 32)
-		if name != "mode" || bad != nil || mode > 0o777 {
+		if name != "mode" {
 			err = strconv.ErrSyntax
 		}
-		l.Mode = fs.FileMode(mode)
 	}
 	if err != nil {
 		return fmt.Errorf("%q has an option that isn't known; the only one is ?mode=0660", s)
+	}
+	if options.Has("mode") {
+		mode, err := strconv.ParseUint(options.Get("mode"), 8, 32)
+		if err != nil || mode > 0o777 {
+			return fmt.Errorf("mode %q is no octal mode up to 0777; write one such as 0660", options.Get("mode"))
+		}
+		l.Mode = fs.FileMode(mode)
 	}
 	return nil
 }

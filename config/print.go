@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -21,7 +22,9 @@ func (c Config) String() string {
 	}
 	fromFile(&c.Upstream.Password, c.Upstream.PasswordFile)
 	c.Tenants = slices.Clone(c.Tenants)
+	c.Rate = c.Rate.inForce()
 	for i := range c.Tenants {
+		c.Tenants[i].Rate = c.Tenants[i].Rate.inForce()
 		if u := c.Tenants[i].Upstream; u != nil {
 			shown := *u
 			fromFile(&shown.Password, shown.PasswordFile)
@@ -31,6 +34,12 @@ func (c Config) String() string {
 	var b strings.Builder
 	printFields(&b, reflect.ValueOf(c), 0)
 	return b.String()
+}
+
+// inForce is the rate with the burst that it has where none is given.
+func (r Rate) inForce() Rate {
+	r.Burst = cmp.Or(r.Burst, r.Commands)
+	return r
 }
 
 // printFields writes the settings of struct v, one a line, leaving out those without a value.

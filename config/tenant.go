@@ -68,9 +68,7 @@ func (l *ledger) tenants(c *Config) {
 		if t.Upstream != nil {
 			l.upstream(path+".upstream", *t.Upstream)
 		}
-		if t.Clients < 0 {
-			l.judge(path+".clients", "is below 0", "")
-		}
+		l.atLeast(path+".clients", int64(t.Clients), 0, "")
 		l.certs(path, t, c)
 		for j, other := range c.Tenants[:i] {
 			l.apart(path, t, index("tenants", j), other, c.Upstream)

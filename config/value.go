@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -209,7 +211,23 @@ func (d *document) entry(path string, e mapEntry, v reflect.Value, seen map[stri
 			return
 		}
 	}
-	d.reportAt(d.origin(key), join(path, clip(key.Value)), "is not a setting", unknownHint(key.Value, names(v)))
+	d.reportAt(d.origin(key), join(path, clip(key.Value)), "is not a setting", cmp.Or(nestedHint(key.Value, v), unknownHint(key.Value, names(v))))
+}
+
+// nestedHint says how a setting inside others is written, if key is its path, as messages and manuals call it; or else nothing.
+func nestedHint(key string, v reflect.Value) string {
+	parts := strings.Split(key, ".")
+	for _, part := range parts {
+		inner := fieldsOf(v)
+		i := slices.IndexFunc(inner, func(f field) bool { return f.name == part })
+		if i < 0 {
+			return ""
+		}
+		if v = inner[i].value; v.Kind() == reflect.Pointer {
+			v = reflect.New(v.Type().Elem()).Elem()
+		}
+	}
+	return "write " + strings.Join(parts, ": {") + ": ..." + strings.Repeat("}", len(parts)-1)
 }
 
 // unknownHint says which of the names was meant, or what there is.

@@ -20,9 +20,7 @@ var arrows = map[string][]string{
 	"upstream":         {"resp"},
 	"proxy":            {"resp", "command", "policy", "upstream", "credential"},
 	"audit":            {"policy"},
-	"":                 {"audit", "command", "config", "credential", "policy", "proxy", "resp", "upstream", "admin", "capacity"},
-	"admin":            {"command", "config", "policy", "proxy", "resp", "upstream"},
-	"capacity":         {"command", "config", "policy", "proxy", "resp", "upstream"},
+	"":                 {"audit", "command", "config", "credential", "policy", "proxy", "resp", "upstream"},
 	"bench":            {"command", "config", "policy", "proxy", "resp", "upstream"},
 	"integration_test": {"command"},
 }

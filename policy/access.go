@@ -45,6 +45,26 @@ func (c *AccessConfig) check(report func(Problem)) {
 	}
 }
 
+// warn reports what is denied in vain, as it ends what was begun.
+func (c *AccessConfig) warn(report func(Problem)) {
+	for i, entry := range c.Deny {
+		for _, s := range commandsOf(entry) {
+			if !ends(s) || canonical(entry) != s.RedisName() { // a category denies others besides
+				continue
+			}
+			begins := "multi"
+			if s.State == command.Unwatch {
+				begins = "watch"
+			}
+			report(Problem{Path: fmt.Sprintf("commands.deny[%d]", i), Value: entry,
+				Text: fmt.Sprintf("%q has no effect: what was begun can be ended", entry), Hint: fmt.Sprintf("deny %s instead", begins)})
+		}
+	}
+}
+
+// ends tells whether the command ends a transaction or a watch.
+func ends(s *command.Spec) bool { return s.State == command.End || s.State == command.Unwatch }
+
 // canonical is the form of an entry as Redis writes names: "config|get".
 func canonical(entry string) string {
 	return strings.ToLower(strings.Join(strings.Fields(strings.ReplaceAll(entry, "|", " ")), "|"))
@@ -135,7 +155,7 @@ func (a *access) judge(s *command.Spec) bool {
 
 // Apply refuses what is denied. A transaction or a watch that could be begun can always be ended.
 func (a *access) Apply(r *Request, _ int, p *Plan) {
-	if r.Spec.State == command.End || r.Spec.State == command.Unwatch {
+	if ends(r.Spec) {
 		return
 	}
 	if a.denies(r.Spec) {

@@ -16,6 +16,9 @@ func (c Config) Warn(report func(Problem)) {
 		c.Rules[i].weakenedPreset(in)
 		c.shadowedPatterns(i, in)
 		c.prolongedLocks(i, in)
+		if access := c.Rules[i].Commands; access != nil {
+			access.warn(in)
+		}
 		if rule := c.Rules[i].withPreset(); rule.KeyEntropy != 0 && len(rule.Keys) == 0 {
 			in(Problem{Path: "key_entropy", Text: "goes by whole names, so that what they all begin with counts as if it were drawn by lot",
 				Hint: `say where the id stands, as in keys: ["sess:*"]`})

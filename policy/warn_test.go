@@ -34,6 +34,10 @@ func TestConfig_Warn(t *testing.T) {
 		{"every key", []RuleConfig{rule(m)}, []string{`rules[0].expiry.min: prolongs locks such as "sess:1_LOCK" to 1m, however soon they should fall` + before}},
 		{"locks exempt", []RuleConfig{exempt("*_LOCK"), rule(m, "sess:*"), rule(m)}, nil},
 		{"no room for a lock", []RuleConfig{rule(m, "sess:????????:data")}, nil},
+		{"ends denied", []RuleConfig{{Commands: &AccessConfig{Deny: []string{"EXEC", "discard", "unwatch", "multi", "@transaction"}}}}, []string{
+			`rules[0].commands.deny[0]: "EXEC" has no effect: what was begun can be ended; deny multi instead`,
+			`rules[0].commands.deny[1]: "discard" has no effect: what was begun can be ended; deny multi instead`,
+			`rules[0].commands.deny[2]: "unwatch" has no effect: what was begun can be ended; deny watch instead`}},
 		{"entropy of whole names", []RuleConfig{{KeyEntropy: 64}}, []string{
 			`rules[0].key_entropy: goes by whole names, so that what they all begin with counts as if it were drawn by lot; say where the id stands, as in keys: ["sess:*"]`}},
 	} {
