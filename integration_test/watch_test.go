@@ -154,3 +154,24 @@ func TestReadOnlyUpstream(t *testing.T) {
 		c.wantPrefix("-READONLY ", line)
 	}
 }
+
+// What may only read leaves a watch alone under an idle timeout too, whatever Redis takes it for.
+func TestWatch_IdleReads(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	c := dial(t, startGate(t, r.upstream()+"rules:\n  - {expiry: {idle: 1h, idle_refresh: 0}}\n").addr)
+	c.want(ok, "SET", "k", "v")
+	c.want(one, "RPUSH", "list", "1")
+	c.want(one, "HSET", "hash", "f", "v")
+	for _, read := range []string{"GET k", "BITFIELD k GET u8 0", "GETEX k", "SORT list", `EVAL "return redis.call('GET', KEYS[1])" 1 k`, "HSETNX hash f w",
+		"HDEL hash none", "RENAMENX k list", "STRLEN k"} {
+		c.want(ok, "WATCH", "k", "list", "hash")
+		c.wantAny(read)
+		c.want(ok, "MULTI")
+		c.want("+QUEUED\r\n", "PING")
+		c.send(encode("EXEC"))
+		if got := c.read(); got != "*1\r\n+PONG\r\n" {
+			t.Errorf("%s between WATCH and MULTI: EXEC = %q", read, got)
+		}
+	}
+}

@@ -87,7 +87,7 @@ func (e *expiry) access(r *Request, i int, p *Plan, first int) {
 	switch {
 	case p.Refusal != nil || name.Kind > command.Out:
 	case name.Kind == command.In && x.Effect == command.Carries: // before it, so that it is carried
-		if e.idle.writes {
+		if e.idle.writes && !r.Watching {
 			p.Bounds = append(p.Bounds, Bound{Arg: name.Arg, Idle: e.idle.ms, Before: true})
 			e.mark(r, name.Arg, p, Mark{Back: true, Bound: len(p.Bounds)})
 		}
@@ -96,15 +96,15 @@ func (e *expiry) access(r *Request, i int, p *Plan, first int) {
 			e.putBack(r, name.Arg, p, first, true)
 		}
 	case x.Effect == command.GetOpts && !p.opts.any:
-		if e.idle.reads && !r.Watching {
+		if e.idle.reads && !r.Watching && !r.Tracking {
 			e.putBack(r, name.Arg, p, first, true)
 		}
 	case x.Effect == command.Creates && p.Args == nil, x.Effect == command.SetOpts && p.opts.keepTTL && !p.opts.doubt && !p.opts.nx:
-		if e.idle.writes {
+		if e.idle.writes && !r.Watching {
 			e.putBack(r, name.Arg, p, first, false)
 		}
 	case x.Effect == command.Anything: // before it, so that what the script says stands; the Bound after it is for what it creates
-		if e.idle.writes {
+		if e.idle.writes && !r.Watching {
 			p.Bounds = append(p.Bounds, Bound{Arg: name.Arg, Idle: e.idle.ms, Before: true})
 		}
 		e.mark(r, name.Arg, p, Mark{})
@@ -118,14 +118,15 @@ func (e *expiry) access(r *Request, i int, p *Plan, first int) {
 	}
 }
 
-// counts reports whether the command is an access. Reads are none while the client watches keys: putting back an expiry changes a
-// key, and would fail the transaction for which the client watches.
+// counts reports whether the command is an access. Nothing that may only read is one while the client watches keys: putting back an
+// expiry changes a key, and would fail the transaction for which the client watches. Nor is, while it tracks keys, what Redis takes
+// for a write, which isn't tracked: after the change the client would hear of no other.
 func (e *expiry) counts(r *Request) bool {
 	switch flags := r.Spec.Flags; {
 	case flags&command.Read != 0:
 		return e.idle.reads && !r.Watching
 	case flags&(command.Write|command.Script) != 0:
-		return e.idle.writes
+		return e.idle.writes && !r.Watching && !r.Tracking
 	}
 	return false
 }

@@ -73,7 +73,7 @@ func (e *expiry) keepLife(r *Request, i int, p *Plan, first int) {
 	for k := first; k < len(p.Bounds); k++ {
 		b := &p.Bounds[k]
 		p.lifeRule = e.name
-		b.Life, b.Carried = e.life, r.Spec.Expiry.Effect == command.Carries && !b.Before
+		b.Life, b.Carried = e.life, !b.Before && bringsBirth(r)
 		if b.Max == 0 && b.Idle == 0 { // a command that does nothing may leave what nobody has bounded
 			b.Max = e.max
 		}
@@ -92,6 +92,45 @@ func (p *Plan) within(r *Request) {
 			Text: fmt.Sprintf("DENIED expiry: a command of %d arguments is above the %d with which births can be kept (rule %s)",
 				n, mostArgs, strconv.Quote(p.lifeRule))})
 	}
+}
+
+// bringsBirth reports whether the expiry of the key that is written comes from elsewhere, and with it a birth. RESTORE brings one only
+// with ABSTTL: what it counts from now on tells none.
+func bringsBirth(r *Request) bool {
+	return r.Spec.Expiry.Effect == command.Carries && (r.Spec.Values.Grow != command.Dump || len(r.Args) > 4 && mentions(r.Args[4:], "ABSTTL"))
+}
+
+// stayIn refuses a command that takes a key from a rule with a lifetime to where another rule holds, or none, and from there it could
+// come back: what its expiry tells of its birth can't be read there.
+func (p *Policy) stayIn(r *Request, plan *Plan) {
+	if r.Spec.Expiry.Effect != command.Carries || plan.Refusal != nil {
+		return
+	}
+	var from *expiry
+	for _, name := range r.Names {
+		e := p.expiryOf(r.Args[name.Arg])
+		switch {
+		case name.Kind == command.In:
+			from = e
+		case from != nil && from.life != nil && (e == nil || e.life == nil || *e.life != *from.life):
+			plan.refuse(&Refusal{Rule: from.name, Kind: "expiry", Limit: from.life.Span, Text: fmt.Sprintf(
+				"DENIED expiry: '%s' would take the key out of its lifetime of %s (rule %s)",
+				r.Spec.RedisName(), Duration(from.life.Span*1e6), strconv.Quote(from.name))})
+			return
+		}
+	}
+}
+
+// expiryOf is the expiry rule of a key, by the client's name for it; nil if it has none.
+func (p *Policy) expiryOf(key []byte) *expiry {
+	if at := p.index.find(key); at != noSet {
+		for _, rule := range p.sets[at].rules {
+			if e, ok := rule.(*expiry); ok {
+				return e
+			}
+		}
+	}
+	return nil
 }
 
 // ages reports whether the command may make a key that it writes, or change its expiry.
@@ -125,8 +164,8 @@ func (p *Policy) KeepsLifetimes() bool { return p.ages }
 // has a Life the number of its key among those declared, which begin at argument first, with eight more.
 func (p *Policy) AppendLives(dst []byte, bounds []Bound, first int) []byte {
 	dst = append(dst, '|', ' ')
-	if len(p.sets) == 1 && len(p.sets[0].globs) == 0 {
-		for _, rule := range p.sets[0].rules {
+	if only := p.only(); only != nil {
+		for _, rule := range only.rules {
 			if e, ok := rule.(*expiry); ok && e.life != nil {
 				b := e.whole()
 				b.Life = e.life

@@ -163,6 +163,7 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 		plan.refuse(tooMany(plan.SizeRule, n))
 	}
 	if p.ages {
+		p.stayIn(r, plan)
 		plan.within(r)
 	}
 	if plan.Refusal == nil {

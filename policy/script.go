@@ -10,10 +10,10 @@ func (p *Policy) ConfinesScripts() bool { return p.confines }
 // where such keys must not be written, because their rules depend on their names. limit is the least of the declared keys'.
 func (p *Policy) AppendConfinement(dst []byte, limit int64) []byte {
 	b, sizes := Bound{Default: -1}, int64(0)
-	if len(p.sets) == 1 && len(p.sets[0].globs) == 0 {
+	if only := p.only(); only != nil {
 		b.Default = 0
 		byName := false
-		for _, rule := range p.sets[0].rules {
+		for _, rule := range only.rules {
 			switch rule := rule.(type) {
 			case *expiry:
 				b = rule.whole()
@@ -33,4 +33,19 @@ func (p *Policy) AppendConfinement(dst []byte, limit int64) []byte {
 	dst = strconv.AppendInt(dst, limit, 10)
 	dst = strconv.AppendInt(append(dst, ' '), b.Default, 10)
 	return strconv.AppendInt(append(dst, ' '), b.Max, 10)
+}
+
+// only is the rule set that every key has whose rules are in force, whatever its name; nil if names tell.
+func (p *Policy) only() *ruleSet {
+	var only *ruleSet
+	for _, set := range p.sets {
+		switch {
+		case set.observed:
+		case only != nil || len(set.globs) > 0:
+			return nil
+		default:
+			only = set
+		}
+	}
+	return only
 }

@@ -33,7 +33,7 @@ var (
 // returns its expiry (of a key that the script may not see, as if there were none) and its birth; after(...) settles it by them after
 // the command of that name, and returns nothing if it has no lifetime.
 const agedSetup = `
-  local lives, carries, least, unpack = {}, {RENAME=true, RENAMENX=true, COPY=true, RESTORE=true}, math.min, unpack
+  local lives, carries, least, unpack = {}, {RENAME=true, RENAMENX=true, COPY=true}, math.min, unpack
   for text in string.gmatch(string.match(ARGV[#ARGV], '|(.*)'), '[^|]+') do
     local f = {}
     for each in string.gmatch(text, '%d+') do f[#f+1] = tonumber(each) end
