@@ -42,10 +42,11 @@ func (p *program) auditCommand() *cobra.Command {
 		Use:   "audit",
 		Short: "Look at all keys of a tenant upstream, and say which are not as its rules want them",
 		Long: "Walk through a tenant's keys upstream at a polite rate, and say which are not as its rules want them: without\n" +
-			"expiry, above the maximum, without birth, past their lifetime, too large, under weak ids; and which prefixes take most, how long\n" +
-			"keys live, how old they are, how long they lie idle, and how large they are. With --fix, keys without expiry get the\n" +
-			"one that their rule begins with, and those above the maximum or beyond their lifetime are cut to it. With --adopt,\n" +
-			"keys under a lifetime without birth are born now. Nothing is ever deleted, and no expiry put off.\n\n" +
+			"expiry, above the maximum, without birth, past their lifetime, too large, under weak ids; and which prefixes take\n" +
+			"most, how long keys live, how old they are, how long they lie idle, and how large they are.\n\n" +
+			"With --fix, keys without expiry get the one that their rule begins with, and those above the maximum or beyond their\n" +
+			"lifetime are cut to it. With --adopt, keys under a lifetime that have no birth are born now. Nothing is ever deleted,\n" +
+			"and no expiry put off.\n\n" +
 			"The exit code is 0 if nothing is wrong or all was fixed, 1 if something is, 2 if not all could be looked at.",
 		Example: "  sessiongate audit --config sessiongate.yaml\n" +
 			"  sessiongate audit --config sessiongate.yaml --tenant shop --rate 5000 --resume shop.audit --fix --adopt",

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -54,7 +55,7 @@ func (w *walk) fix(ctx context.Context, all []seen) error {
 		case k.pastLifetime() && k.birth+l.Life.Span > k.now:
 			after[i] = pipe.Eval(ctx, cutByGrains, []string{k.key}, min(l.Max, k.birth+l.Life.Span-k.now), k.grain).Int64
 		case k.aboveMax() && l.Life.Span > 0:
-			after[i] = pipe.Eval(ctx, cutByGrains, []string{k.key}, l.Max, max(k.grain, 1)).Int64
+			after[i] = pipe.Eval(ctx, cutByGrains, []string{k.key}, l.Max, cmp.Or(k.grain, l.Life.Grain)).Int64
 		case k.aboveMax():
 			expire(i, l.Max, "lt")
 		}

@@ -51,6 +51,9 @@ func (w *walk) look(ctx context.Context, keys []string) error {
 
 // measure asks for all that can be known of the keys without changing how long they have been idle.
 func (w *walk) measure(ctx context.Context, keys []string) ([]seen, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
 	type asked struct {
 		key    string
 		limits policy.Limits
