@@ -19,6 +19,7 @@ import (
 	"sessiongate/audit"
 	"sessiongate/config"
 	"sessiongate/policy"
+	"sessiongate/proxy"
 )
 
 // The exit codes of audit, for cron. Nothing wrong, or all of it fixed, is exitOK.
@@ -31,7 +32,8 @@ const (
 type auditFlags struct {
 	tenant, resume string
 	rate, top, db  int
-	fix, json      bool
+	fix, adopt     bool
+	json           bool
 }
 
 func (p *program) auditCommand() *cobra.Command {
@@ -40,12 +42,14 @@ func (p *program) auditCommand() *cobra.Command {
 		Use:   "audit",
 		Short: "Look at all keys of a tenant upstream, and say which are not as its rules want them",
 		Long: "Walk through a tenant's keys upstream at a polite rate, and say which are not as its rules want them: without\n" +
-			"expiry, above the maximum, too large, under weak ids; and which prefixes take most, how long keys live, lie idle, and\n" +
-			"how large they are. With --fix, keys without expiry get the one that their rule begins with, and those above the\n" +
-			"maximum are cut to it; nothing is ever deleted.\n\n" +
+			"expiry, above the maximum, without birth, past their lifetime, too large, under weak ids; and which prefixes take\n" +
+			"most, how long keys live, how old they are, how long they lie idle, and how large they are.\n\n" +
+			"With --fix, keys without expiry get the one that their rule begins with, and those above the maximum or beyond their\n" +
+			"lifetime are cut to it. With --adopt, keys under a lifetime that have no birth are born now. Nothing is ever deleted,\n" +
+			"and no expiry put off.\n\n" +
 			"The exit code is 0 if nothing is wrong or all was fixed, 1 if something is, 2 if not all could be looked at.",
 		Example: "  sessiongate audit --config sessiongate.yaml\n" +
-			"  sessiongate audit --config sessiongate.yaml --tenant shop --rate 5000 --resume shop.audit --fix",
+			"  sessiongate audit --config sessiongate.yaml --tenant shop --rate 5000 --resume shop.audit --fix --adopt",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.audit(cmd.Context(), f) },
 	}
@@ -53,6 +57,7 @@ func (p *program) auditCommand() *cobra.Command {
 	flags.StringVar(&f.tenant, "tenant", "", "`name` of the tenant")
 	flags.IntVar(&f.rate, "rate", 1000, "`keys` to look at in a second; 0: as many as Redis answers for")
 	flags.BoolVar(&f.fix, "fix", false, "give keys the expiry that their rules want")
+	flags.BoolVar(&f.adopt, "adopt", false, "give keys under a lifetime a birth, now, if they have none")
 	flags.StringVar(&f.resume, "resume", "", "`file` that keeps the state of a walk which was interrupted, to go on there")
 	flags.IntVar(&f.top, "top", 10, "how many prefixes to list")
 	flags.IntVar(&f.db, "db", -1, "`number` of the database; left out: the upstream URL's")
@@ -145,10 +150,20 @@ func (p *program) walk(ctx context.Context, f auditFlags) (*audit.Report, error)
 	}
 	progress, done := p.progressBar()
 	defer done()
+	var adopting audit.Adopt
+	if f.adopt {
+		adopting = adopt
+	}
 	return audit.Run(ctx, client, audit.Config{
 		Tenant: t.Name, Upstream: pool.Addr(), DB: db, Namespace: t.Namespace, Policy: rules, Rules: ruleNames(t.Rules), Digest: digest(t.Rules),
-		Rate: f.rate, Top: f.top, Fix: f.fix, Resume: f.resume, Progress: progress,
+		Rate: f.rate, Top: f.top, Fix: f.fix, Adopt: adopting, Resume: f.resume, Progress: progress,
 	})
+}
+
+// adopt has a key given a birth as the proxy writes them.
+func adopt(ctx context.Context, pipe redis.Pipeliner, key string, l *policy.Limits, longest int64) *redis.Cmd {
+	script, args := proxy.Adopt(&l.Life, l.Initial, longest)
+	return pipe.Eval(ctx, script, []string{key}, args...)
 }
 
 func ruleNames(rules []policy.RuleConfig) []string {

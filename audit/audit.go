@@ -34,10 +34,16 @@ type Config struct {
 	Rate   int    // keys looked at a second; 0: any number
 	Top    int    // prefixes listed
 	Fix    bool   // give keys the expiry that their rules want
+	Adopt  Adopt  // give births to keys that have none; nil: don't
 	Resume string // file that holds the state of a walk that was interrupted; empty: none
 
 	Progress func(Progress) // called after every step; may be nil
 }
+
+// Adopt appends to the pipeline what gives a key a birth, unless it has one, and an expiry where it has none. What is above longest,
+// in milliseconds, is cut to it; 0: nothing is. The reply must be the key's expiry in Unix milliseconds, or 0 if it was left
+// as it is. How births are written is not known here.
+type Adopt func(ctx context.Context, pipe redis.Pipeliner, key string, limits *policy.Limits, longest int64) *redis.Cmd
 
 // Progress is how far a walk has come.
 type Progress struct {

@@ -218,11 +218,12 @@ func TestRun_resumeWrongFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"is of the upstream here:6379, not there:6379":    func(c *Config) { c.Upstream = "there:6379" },
-		"is of database 0, not 1":                         func(c *Config) { c.DB = 1 },
-		`is of the namespace "app:", not "app2:"`:         func(c *Config) { c.Namespace = "app2:" },
-		"was written under other rules":                   func(c *Config) { c.Digest = "2" },
-		"was begun without --fix; go on so, or remove it": func(c *Config) { c.Fix = true },
+		"is of the upstream here:6379, not there:6379":      func(c *Config) { c.Upstream = "there:6379" },
+		"is of database 0, not 1":                           func(c *Config) { c.DB = 1 },
+		`is of the namespace "app:", not "app2:"`:           func(c *Config) { c.Namespace = "app2:" },
+		"was written under other rules":                     func(c *Config) { c.Digest = "2" },
+		"was begun without --fix; go on so, or remove it":   func(c *Config) { c.Fix = true },
+		"was begun without --adopt; go on so, or remove it": func(c *Config) { c.Adopt = adopting(policy.Life{}, 0) },
 		"is damaged": func(c *Config) { c.Rules = nil },
 		"is not the state of an audit": func(c *Config) {
 			c.Resume += "2"
@@ -230,7 +231,7 @@ func TestRun_resumeWrongFile(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"is of version 0, not 1": func(c *Config) {
+		"is of version 0, not 2": func(c *Config) {
 			c.Resume += "3"
 			if err := os.WriteFile(c.Resume, []byte("{}"), 0o600); err != nil {
 				t.Fatal(err)

@@ -22,6 +22,10 @@ type seen struct {
 	idle   int64  // seconds; below zero: not told
 	length int64  // of a string that may be too long; 0: it is not
 	limits policy.Limits
+
+	now, expiry  int64 // Unix milliseconds, by the upstream's clock; below zero: no expiry
+	birth, grain int64 // Unix milliseconds, and the grain that tells it; grain 0: there is none, or no lifetime
+	after        int64 // the expiry that the key was given; 0: none
 }
 
 // name is the key's name as the tenant calls it.
@@ -33,41 +37,44 @@ func (w *walk) look(ctx context.Context, keys []string) error {
 	if err != nil {
 		return err
 	}
-	for i := range all {
-		all[i].limits = w.Policy.Limits(all[i].name(w.Namespace))
-	}
 	if err := w.lengths(ctx, all); err != nil {
 		return err
 	}
-	fixes := make([]*redis.Cmd, len(all))
-	if w.Fix {
-		if err := w.fix(ctx, all, fixes); err != nil {
-			return err
-		}
+	if err := w.fix(ctx, all); err != nil {
+		return err
 	}
 	for i := range all {
-		w.state.Sums.add(&all[i], w.Namespace, fixed(fixes[i]))
+		w.state.Sums.add(&all[i], w.Namespace)
 	}
 	return nil
 }
 
 // measure asks for all that can be known of the keys without changing how long they have been idle.
 func (w *walk) measure(ctx context.Context, keys []string) ([]seen, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
 	type asked struct {
-		ttl         *redis.DurationCmd
-		kind        *redis.StatusCmd
-		idle        *redis.DurationCmd
-		bytes       *redis.IntCmd
-		keyToAnswer string
+		key    string
+		limits policy.Limits
+		ttl    *redis.DurationCmd
+		expiry *redis.Cmd // of a key under a lifetime
+		kind   *redis.StatusCmd
+		idle   *redis.DurationCmd
+		bytes  *redis.IntCmd
 	}
 	var all []asked
 	sums := &w.state.Sums
 	pipe := w.client.Pipeline()
+	clock := pipe.Time(ctx)
 	for _, key := range keys {
 		if !strings.HasPrefix(key, w.Namespace) {
 			continue // what can't be, but would be somebody else's
 		}
-		a := asked{ttl: pipe.PTTL(ctx, key), kind: pipe.Type(ctx, key), keyToAnswer: key}
+		a := asked{key: key, limits: w.Policy.Limits([]byte(key[len(w.Namespace):])), ttl: pipe.PTTL(ctx, key), kind: pipe.Type(ctx, key)}
+		if a.limits.Life.Span > 0 {
+			a.expiry = pipe.Do(ctx, "pexpiretime", key)
+		}
 		if !sums.untold("idle") {
 			a.idle = pipe.ObjectIdleTime(ctx, key)
 		}
@@ -79,9 +86,13 @@ func (w *walk) measure(ctx context.Context, keys []string) ([]seen, error) {
 	if err := run(ctx, pipe); err != nil {
 		return nil, err
 	}
+	now, err := clock.Result()
+	if err != nil {
+		return nil, fmt.Errorf("the upstream's clock: %w", err)
+	}
 	var list []seen
 	for _, a := range all {
-		k := seen{key: a.keyToAnswer, idle: -1, bytes: -1}
+		k := seen{key: a.key, limits: a.limits, idle: -1, bytes: -1, now: now.UnixMilli()}
 		ttl, err := a.ttl.Result()
 		switch {
 		case err != nil:
@@ -92,6 +103,16 @@ func (w *walk) measure(ctx context.Context, keys []string) ([]seen, error) {
 			k.ttl = -1
 		default:
 			k.ttl = ttl.Milliseconds()
+		}
+		if a.expiry != nil {
+			expiry, err := a.expiry.Int64()
+			if err != nil {
+				return nil, fmt.Errorf("birth of a key: %w", err)
+			}
+			if expiry == -2 {
+				continue
+			}
+			k.born(expiry)
 		}
 		k.kind = a.kind.Val()
 		if a.idle != nil && sums.told("idle", a.idle.Err()) {
@@ -126,49 +147,6 @@ func (w *walk) lengths(ctx context.Context, all []seen) error {
 	return nil
 }
 
-// cutByGrains cuts the expiry of a key that is above a maximum, ARGV[1], by whole grains, ARGV[2]: what tells the key's birth is left as
-// it is. It replies whether that was needed.
-const cutByGrains = `local t = redis.call('TIME')
-local expiry = redis.call('PEXPIRETIME', KEYS[1])
-local over = expiry - t[1] * 1000 - math.floor(t[2] / 1000) - ARGV[1]
-if expiry < 0 or over <= 0 then return 0 end
-return redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expiry - math.ceil(over / ARGV[2]) * ARGV[2]))`
-
-// fix gives keys without expiry the one that their rule begins with, and cuts those above the maximum. Redis looks again
-// whether that is needed: a key that was written or gone in between is left alone, and none is made to live longer.
-func (w *walk) fix(ctx context.Context, all []seen, cmds []*redis.Cmd) error {
-	pipe := w.client.Pipeline()
-	for i := range all {
-		k := &all[i]
-		switch l := &k.limits; {
-		case k.noExpiry():
-			cmds[i] = pipe.Do(ctx, "pexpire", k.key, l.Initial, "nx")
-		case k.aboveMax() && l.Grain > 0:
-			cmds[i] = pipe.Eval(ctx, cutByGrains, []string{k.key}, l.Max, l.Grain)
-		case k.aboveMax():
-			cmds[i] = pipe.Do(ctx, "pexpire", k.key, l.Max, "lt")
-		}
-	}
-	if err := run(ctx, pipe); err != nil {
-		return err
-	}
-	for _, cmd := range cmds {
-		if cmd != nil && cmd.Err() != nil {
-			return fmt.Errorf("set the expiry of a key: %w", cmd.Err())
-		}
-	}
-	return nil
-}
-
-// fixed reports whether an expiry was set.
-func fixed(cmd *redis.Cmd) bool {
-	if cmd == nil {
-		return false
-	}
-	n, err := cmd.Int()
-	return err == nil && n == 1
-}
-
 // run sends what is in the pipeline. Errors that Redis answers are the commands' own.
 func run(ctx context.Context, pipe redis.Pipeliner) error {
 	if pipe.Len() == 0 {
@@ -180,9 +158,6 @@ func run(ctx context.Context, pipe redis.Pipeliner) error {
 	}
 	return nil
 }
-
-func (k *seen) noExpiry() bool { return k.ttl < 0 && k.limits.Initial > 0 }
-func (k *seen) aboveMax() bool { return k.limits.Max > 0 && k.ttl > k.limits.Max }
 
 // prefix is what the key shares with others like it: up to the last colon, or what its rule's pattern gives, if that is more.
 func (k *seen) prefix(namespace string) string {

@@ -36,6 +36,7 @@ type Report struct {
 	TopByKeys  []Prefix          `json:"top_by_keys"`
 	TopByBytes []Prefix          `json:"top_by_bytes"`
 	TTL        Histogram         `json:"ttl"`
+	Age        Histogram         `json:"age"` // of keys under a lifetime that have a birth
 	Idle       Histogram         `json:"idle"`
 	Size       Histogram         `json:"size"`
 	Untold     map[string]string `json:"untold,omitempty"` // what Redis did not tell: "idle" or "size", and why
@@ -47,7 +48,7 @@ func (w *walk) report(complete bool) *Report {
 		Tenant: w.Tenant, Upstream: w.Upstream, DB: w.DB, Namespace: w.Namespace,
 		Complete: complete, Done: 1, Seconds: time.Since(w.began).Seconds(), Keys: s.Keys, Bytes: s.Bytes,
 		Types: s.Types, TopByKeys: s.ByKeys.first(w.Top), TopByBytes: s.ByBytes.first(w.Top),
-		TTL: s.TTL, Idle: s.Idle, Size: s.Size, Untold: s.Untold,
+		TTL: s.TTL, Age: s.Age, Idle: s.Idle, Size: s.Size, Untold: s.Untold,
 	}
 	if !complete {
 		r.Done = w.state.done()
@@ -83,6 +84,7 @@ func (r *Report) Table(to io.Writer) error {
 		return policy.Duration(time.Duration(s) * time.Second).String()
 	}
 	histogram(&b, "time to live", r.TTL, duration)
+	histogram(&b, "age", r.Age, duration)
 	histogram(&b, "time since last use", r.Idle, duration)
 	histogram(&b, "memory of a key", r.Size, func(n int64) string { return policy.Size(n).String() })
 	for _, what := range slices.Sorted(maps.Keys(r.Untold)) {
@@ -106,17 +108,31 @@ func (r *Report) verdict() string {
 	for _, rule := range r.Rules {
 		done.NoExpiry += rule.Fixed.NoExpiry
 		done.AboveMax += rule.Fixed.AboveMax
+		done.NoBirth += rule.Fixed.NoBirth
+		done.PastLifetime += rule.Fixed.PastLifetime
 	}
-	return fmt.Sprintf("%s: %s given an expiry, %s cut to the maximum, %d left",
-		number(r.Findings, "finding", "findings"), number(done.NoExpiry, "key", "keys"), number(done.AboveMax, "key", "keys"), r.Remaining)
+	keys := func(n int64) string { return number(n, "key", "keys") }
+	text := fmt.Sprintf("%s: %s given an expiry, %s cut to the maximum", number(r.Findings, "finding", "findings"), keys(done.NoExpiry), keys(done.AboveMax))
+	if r.lives() {
+		text += fmt.Sprintf(", %s given a birth, %s cut to the lifetime", keys(done.NoBirth), keys(done.PastLifetime))
+	}
+	return fmt.Sprintf("%s, %d left", text, r.Remaining)
+}
+
+// lives reports whether there were keys under a lifetime.
+func (r *Report) lives() bool {
+	return r.Age.count() > 0 || slices.ContainsFunc(r.Rules, func(rule RuleSums) bool { return rule.Found.NoBirth > 0 })
 }
 
 // rules writes the table of findings.
 func (r *Report) rules(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	lives := r.lives()
 	head := []string{"rule", "keys", "memory"}
 	for _, c := range (&Counts{}).list() {
-		head = append(head, c.title)
+		if !c.life || lives {
+			head = append(head, c.title)
+		}
 	}
 	names := make([]string, len(r.Rules))
 	for i, rule := range r.Rules {
@@ -129,7 +145,9 @@ func (r *Report) rules(b *strings.Builder) {
 		rule := &r.Rules[i]
 		row := []string{fmt.Sprintf("%-*s", width, names[i]), fmt.Sprint(rule.Keys), bytesText(rule.Bytes)}
 		for _, c := range rule.Found.list() {
-			row = append(row, fmt.Sprint(c.n))
+			if !c.life || lives {
+				row = append(row, fmt.Sprint(c.n))
+			}
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t")+"\t")
 	}

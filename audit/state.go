@@ -17,15 +17,19 @@ type state struct {
 	Namespace []byte `json:"namespace"` // which need not be text
 	Rules     string `json:"rules"`     // a digest
 	Fix       bool   `json:"fix"`
+	Adopt     bool   `json:"adopt"`
 	Cursor    uint64 `json:"cursor"`
 	Sums      sums   `json:"sums"`
 }
 
 // stateVersion changes when an older file could not be gone on with.
-const stateVersion = 1
+const stateVersion = 2
 
 func newState(cfg Config) state {
-	return state{Version: stateVersion, Upstream: cfg.Upstream, DB: cfg.DB, Namespace: []byte(cfg.Namespace), Rules: cfg.Digest, Fix: cfg.Fix, Sums: newSums(cfg.Rules)}
+	return state{
+		Version: stateVersion, Upstream: cfg.Upstream, DB: cfg.DB, Namespace: []byte(cfg.Namespace), Rules: cfg.Digest,
+		Fix: cfg.Fix, Adopt: cfg.Adopt != nil, Sums: newSums(cfg.Rules),
+	}
 }
 
 // load goes on where the file says, if there is one. A file of another walk is an error, and stays what it is.
@@ -41,9 +45,13 @@ func (s *state) load(name string) error {
 	if err := json.Unmarshal(text, &old); err != nil {
 		return fmt.Errorf("resume: %s is not the state of an audit: %w", name, err)
 	}
-	switch other := func(what string, got, want any) error {
+	other := func(what string, got, want any) error {
 		return fmt.Errorf("resume: %s is of %s %v, not %v; name another file, or remove it", name, what, got, want)
-	}; {
+	}
+	begun := func(flag string, with bool) error {
+		return fmt.Errorf("resume: %s was begun %s %s; go on so, or remove it", name, map[bool]string{true: "with", false: "without"}[with], flag)
+	}
+	switch {
 	case old.Version != s.Version:
 		return other("version", old.Version, s.Version)
 	case old.Upstream != s.Upstream:
@@ -55,7 +63,9 @@ func (s *state) load(name string) error {
 	case old.Rules != s.Rules:
 		return fmt.Errorf("resume: %s was written under other rules; remove it to begin anew", name)
 	case old.Fix != s.Fix:
-		return fmt.Errorf("resume: %s was begun %s --fix; go on so, or remove it", name, map[bool]string{true: "with", false: "without"}[old.Fix])
+		return begun("--fix", old.Fix)
+	case old.Adopt != s.Adopt:
+		return begun("--adopt", old.Adopt)
 	case !old.Sums.sound(&s.Sums):
 		return fmt.Errorf("resume: %s is damaged; remove it to begin anew", name)
 	}
@@ -67,7 +77,7 @@ func (s *state) load(name string) error {
 func (s *sums) sound(fresh *sums) bool {
 	same := func(a, b Histogram) bool { return len(a.Buckets) == len(b.Buckets) }
 	return len(s.Rules) == len(fresh.Rules) && s.Types != nil && s.Untold != nil && s.ByKeys != nil && s.ByBytes != nil &&
-		same(s.TTL, fresh.TTL) && same(s.Idle, fresh.Idle) && same(s.Size, fresh.Size)
+		same(s.TTL, fresh.TTL) && same(s.Age, fresh.Age) && same(s.Idle, fresh.Idle) && same(s.Size, fresh.Size)
 }
 
 // save writes the state so that there is always a whole file: the old one or the new one.

@@ -11,6 +11,8 @@ import (
 type Counts struct {
 	NoExpiry      int64 `json:"no_expiry"`
 	AboveMax      int64 `json:"above_max"`
+	NoBirth       int64 `json:"no_birth"`        // under a lifetime
+	PastLifetime  int64 `json:"past_lifetime"`   // its expiry is, or that has ended
 	ValueTooLarge int64 `json:"value_too_large"` // strings; the elements of collections are not looked at
 	KeyTooLong    int64 `json:"key_too_long"`
 	WeakID        int64 `json:"weak_id"`
@@ -19,14 +21,15 @@ type Counts struct {
 // list has each count under its title.
 func (c *Counts) list() []count {
 	return []count{
-		{"no expiry", c.NoExpiry}, {"above max", c.AboveMax}, {"value too large", c.ValueTooLarge},
-		{"key too long", c.KeyTooLong}, {"weak id", c.WeakID},
+		{"no expiry", c.NoExpiry, false}, {"above max", c.AboveMax, false}, {"no birth", c.NoBirth, true}, {"past lifetime", c.PastLifetime, true},
+		{"value too large", c.ValueTooLarge, false}, {"key too long", c.KeyTooLong, false}, {"weak id", c.WeakID, false},
 	}
 }
 
 type count struct {
 	title string
 	n     int64
+	life  bool // it is about rules with a lifetime
 }
 
 func (c *Counts) sum() (n int64) {
@@ -54,6 +57,7 @@ type sums struct {
 	ByKeys  *top              `json:"by_keys"`
 	ByBytes *top              `json:"by_bytes"`
 	TTL     Histogram         `json:"ttl"`
+	Age     Histogram         `json:"age"` // of keys that have a birth
 	Idle    Histogram         `json:"idle"`
 	Size    Histogram         `json:"size"`
 	Untold  map[string]string `json:"untold"` // what Redis doesn't tell, and in which words
@@ -62,7 +66,7 @@ type sums struct {
 func newSums(rules []string) sums {
 	s := sums{
 		Types: map[string]int64{}, Untold: map[string]string{}, ByKeys: newTop(mostPrefixes), ByBytes: newTop(mostPrefixes),
-		TTL: newHistogram("s", times), Idle: newHistogram("s", times), Size: newHistogram("B", sizes),
+		TTL: newHistogram("s", times), Age: newHistogram("s", times), Idle: newHistogram("s", times), Size: newHistogram("B", sizes),
 	}
 	for _, name := range rules {
 		s.Rules = append(s.Rules, RuleSums{Rule: name})
@@ -71,8 +75,8 @@ func newSums(rules []string) sums {
 	return s
 }
 
-// add counts one key, and whether its expiry was put right.
-func (s *sums) add(k *seen, namespace string, fixed bool) {
+// add counts one key, and what of it was put right.
+func (s *sums) add(k *seen, namespace string) {
 	at := k.limits.Rule
 	if at < 0 {
 		at = len(s.Rules) - 1
@@ -96,9 +100,12 @@ func (s *sums) add(k *seen, namespace string, fixed bool) {
 	} else {
 		s.TTL.add(k.ttl / 1000)
 	}
+	if k.grain > 0 {
+		s.Age.add((k.now - k.birth) / 1000)
+	}
 	judge(k, len(k.key)-len(namespace), &rule.Found)
-	if fixed {
-		judgeExpiry(k, &rule.Fixed)
+	if k.after > 0 {
+		judgeFixed(k, &rule.Fixed)
 	}
 }
 
@@ -124,6 +131,25 @@ func judgeExpiry(k *seen, found *Counts) {
 	case k.aboveMax():
 		found.AboveMax++
 	}
+	switch {
+	case k.noBirth():
+		found.NoBirth++
+	case k.pastLifetime():
+		found.PastLifetime++
+	}
+}
+
+// judgeFixed counts what was wrong with a key before it was given another expiry, and is no longer.
+func judgeFixed(k *seen, fixed *Counts) {
+	var before, after Counts
+	judgeExpiry(k, &before)
+	now := *k
+	now.expires(k.after)
+	judgeExpiry(&now, &after)
+	fixed.NoExpiry += max(0, before.NoExpiry-after.NoExpiry)
+	fixed.AboveMax += max(0, before.AboveMax-after.AboveMax)
+	fixed.NoBirth += max(0, before.NoBirth-after.NoBirth)
+	fixed.PastLifetime += max(0, before.PastLifetime-after.PastLifetime)
 }
 
 // told reports whether Redis has answered what was asked. It takes note of a refusal: LFU policies know no idle time, some servers

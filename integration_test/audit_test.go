@@ -25,7 +25,7 @@ type audited struct {
 		Prefix string
 		Amount int64
 	} `json:"top_by_keys"`
-	TTL, Idle, Size struct {
+	TTL, Age, Idle, Size struct {
 		Never   int64
 		Buckets []struct{ From, Keys int64 }
 	}
@@ -84,7 +84,7 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	file := writeFile(t, "sessiongate.yaml", r.upstream()+auditRules)
-	found := map[string]int64{"no_expiry": 3, "above_max": 1, "value_too_large": 1, "key_too_long": 1, "weak_id": 1}
+	found := map[string]int64{"no_expiry": 3, "above_max": 1, "no_birth": 0, "past_lifetime": 0, "value_too_large": 1, "key_too_long": 1, "weak_id": 1}
 	a := audit(t, file, 1)
 	if !a.Complete || a.Done != 1 || a.Keys != 3010 || a.Findings != 7 || a.Remaining != 7 || a.Bytes < 3010*50 || a.TTL.Never != 5 || len(a.Untold) > 0 {
 		t.Errorf("audit says %+v", a)
@@ -172,6 +172,9 @@ func TestAudit_Resume(t *testing.T) {
 	}
 	if out, code := gatectl(t, "audit", "--config", file, "--resume", state, "--fix"); code != 2 || !strings.Contains(out, "was begun without --fix") {
 		t.Errorf("with --fix it ends with %d and prints\n%s", code, out)
+	}
+	if out, code := gatectl(t, "audit", "--config", file, "--resume", state, "--adopt"); code != 2 || !strings.Contains(out, "was begun without --adopt") {
+		t.Errorf("with --adopt it ends with %d and prints\n%s", code, out)
 	}
 	if a := audit(t, file, 1, "--resume", state); !a.Complete || a.Keys < keys || a.Findings != a.Keys { // SCAN may show one twice
 		t.Errorf("the rest: %+v", a)

@@ -329,7 +329,7 @@ func TestAudit_Lifetime(t *testing.T) {
 	c.want(ok, "SET", "never", "v")
 	was := c.int("PEXPIRETIME", "s")
 	file := writeFile(t, "sessiongate.yaml", r.upstream()+"rules:\n  - expiry: {max: 1h, lifetime: 12h}\n")
-	if a := audit(t, file, 0, "--fix"); a.Findings != 2 || a.Fixed != 2 {
+	if a := audit(t, file, 1, "--fix"); a.Findings != 3 || a.Rules[0].Found["no_birth"] != 1 || a.Fixed != 2 {
 		t.Errorf("audit says %+v", a)
 	}
 	if cut := was - c.int("PEXPIRETIME", "s"); cut < 3_500_000 || cut > 3_700_000 || cut%60_000 != 0 {

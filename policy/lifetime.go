@@ -40,6 +40,29 @@ func (c *ExpiryConfig) life() *Life {
 	return l
 }
 
+// Born tells when a key was born that expires then, both in Unix milliseconds, and the grain that tells it. Grain 0: its expiry
+// tells no birth. It does what born does in proxy/lifetime.go, for those who have only read the expiry.
+func (l *Life) Born(expiry, now int64) (birth, grain int64) {
+	if expiry < 0 {
+		return 0, 0
+	}
+	for g := l.Grain; g > 0 && g >= leastChecks*l.Codes; g /= 4 {
+		if g < l.Grain && expiry-now > 100*g {
+			continue
+		}
+		checks, rest := g/l.Codes, expiry%g
+		if code := rest / checks; code < l.Codes && rest%checks == (7*code+l.Step)%checks {
+			steps := now / l.Step
+			age := ((steps-code)%l.Codes + l.Codes) % l.Codes
+			if age == l.Codes-1 { // the birth is a moment later than now
+				age = 0
+			}
+			return (steps - age) * l.Step, g
+		}
+	}
+	return 0, 0
+}
+
 func (c *ExpiryConfig) checkLifetime(report func(Problem), more func(path string, a Duration, than string, b Duration, hint string)) {
 	for _, name := range []struct {
 		path string

@@ -28,6 +28,33 @@ func TestLifetime_Figures(t *testing.T) {
 	}
 }
 
+// An expiry tells a birth, and few do that were not meant to. That it is what the scripts say is tested where they are.
+func TestLife_Born(t *testing.T) {
+	l := Life{43200_000, 60_000, 128, 342_858}
+	now := int64(1_800_000_000_000)
+	steps := now / l.Step
+	for age := range l.Codes - 1 {
+		code := (steps - age) % l.Codes
+		expiry := now + 1800_000
+		expiry += code*468 + (7*code+l.Step)%468 - expiry%l.Grain
+		if birth, grain := l.Born(expiry, now); birth != (steps-age)*l.Step || grain != l.Grain {
+			t.Errorf("born %d steps ago: %d by %d, want %d", age, birth, grain, (steps-age)*l.Step)
+		}
+	}
+	if _, grain := l.Born(-1, now); grain != 0 {
+		t.Error("a key without expiry has a birth")
+	}
+	births := 0
+	for ms := range l.Grain {
+		if _, grain := l.Born(now+1800_000+ms, now); grain > 0 {
+			births++
+		}
+	}
+	if int64(births) != l.Codes {
+		t.Errorf("%d of %d expiries tell a birth, want %d", births, l.Grain, l.Codes)
+	}
+}
+
 // What can't run within a script is refused, and what need not can be as long as it likes.
 func TestLifetime_Long(t *testing.T) {
 	p := mustNew(t, Config{Rules: []RuleConfig{{Name: "web", Expiry: &ExpiryConfig{Lifetime: duration(t, "12h")}}}})

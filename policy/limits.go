@@ -6,7 +6,7 @@ type Limits struct {
 	Match
 	Initial int64   // milliseconds: the expiry of a key that has none
 	Max     int64   // milliseconds: the longest expiry
-	Grain   int64   // milliseconds: what is left of an expiry divided by this tells the key's birth; 0: nothing does
+	Life    Life    // how the key's birth is kept; the zero Life: it is not
 	Key     int64   // bytes: the longest name
 	Value   int64   // bytes: the longest value
 	MinBits float64 // that the id in the name must hold
@@ -33,7 +33,7 @@ func (p *Policy) Limits(name []byte) Limits {
 		case *expiry:
 			l.Initial, l.Max = rule.initial, rule.max
 			if rule.life != nil {
-				l.Grain = rule.life.Grain
+				l.Life = *rule.life
 			}
 		}
 	}
