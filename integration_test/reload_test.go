@@ -343,3 +343,29 @@ func TestReload_RedisCLI(t *testing.T) {
 		t.Error("the log doesn't say that a command was added")
 	}
 }
+
+// A subscriber that was there before there were rules hears what its own transaction publishes under them.
+func TestReload_Subscriber(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startChanging(t, r.upstream(), "")
+	c := dial3(t, g.addr)
+	c.send(encode("SUBSCRIBE", "ch"))
+	c.read()
+	g.reload(expiryRule)
+	c.want(ok, "SET", "k", "v")
+	c.want(":1800\r\n", "TTL", "k")
+	c.send(encode("MULTI") + encode("PUBLISH", "ch", "m") + encode("HSET", "h", "a", "b") + encode("EXEC"))
+	var replies []string
+	heard := ""
+	for len(replies) < 4 {
+		reply, err := c.reply(func(push string) { heard += push })
+		if err != nil {
+			t.Fatal(err)
+		}
+		replies = append(replies, reply)
+	}
+	if exec := "*2\r\n:1\r\n:1\r\n"; replies[3] != exec || heard != ">3\r\n"+bulk("message")+bulk("ch")+bulk("m") {
+		t.Errorf("EXEC = %q, want %q; heard %q", replies[3], exec, heard)
+	}
+}

@@ -483,3 +483,24 @@ func TestTracking_FlushAll(t *testing.T) {
 	c.want(zero, "DBSIZE")
 	direct.want(one, "EXISTS", "theirs")
 }
+
+// Under an idle timeout, what reads and can't make a key leaves a tracked key tracked, also where Redis takes it for a write.
+func TestTracking_IdleReads(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"rules:\n  - {expiry: {idle: 1h, idle_refresh: 0}}\n")
+	other := dial(t, g.addr)
+	c := dial3(t, g.addr)
+	c.want(ok, "CLIENT", "TRACKING", "ON", "NOLOOP")
+	for read, key := range map[string]string{"GET k": "k", "GETEX k": "k", "SORT list": "list", "LPOP list 0": "list"} {
+		other.want(ok, "SET", "k", "v")
+		other.do("RPUSH", "list", "1")
+		fetch := map[string]string{"k": "GET k", "list": "LRANGE list 0 -1"}[key]
+		c.wantAny(fetch)
+		c.wantAny(read)
+		other.want(one, "DEL", key)
+		if got, want := c.read(), ">2\r\n"+bulk("invalidate")+"*1\r\n"+bulk(key); got != want {
+			t.Errorf("%s: the client hears %q, want %q", read, got, want)
+		}
+	}
+}
