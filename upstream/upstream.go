@@ -23,6 +23,10 @@ type Batch struct {
 	// discarded as they stream in, and Do returns ErrFlood.
 	Max int64
 
+	// Units are the parts of Req that may go to different nodes, in order. Only a Pool that is Sharded, or reads from replicas, looks at
+	// them; without any, all of Req goes to one node.
+	Units []Unit
+
 	Replies []Reply // one per expected reply, in order; valid until the next Do with this Batch
 
 	private // the link's own bookkeeping; a zero Batch has none
