@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -23,8 +22,14 @@ const (
 type Config struct {
 	// URL is redis://[user[:password]@]host[:port][/db], rediss://... for TLS or unix://[user[:password]@]/path[?db=n],
 	// with the query options of go-redis's ParseURL (dial_timeout and read_timeout win over the fields below).
+	// redis-sentinel://[user[:password]@]host[:port][,host[:port]...][/db]?master=name, or rediss-sentinel://, names the sentinels
+	// that know where the Redis is.
 	// Default redis://127.0.0.1:6379/0.
 	URL string
+
+	User, Password string // instead of those in the URL
+
+	Sentinel Sentinel // needs a URL that names sentinels
 
 	Driver string // DriverShared (default) or DriverGoRedis
 
@@ -43,6 +48,12 @@ type Config struct {
 	TLS TLS // needs a rediss:// URL
 }
 
+// Sentinel says how to talk to sentinels.
+type Sentinel struct {
+	User, Password string // theirs, which are others than the Redis's
+	Plain          bool   // without TLS, though the Redis has it
+}
+
 // TLS says how to check the upstream's certificate and which one to show.
 type TLS struct {
 	CAFile     string // PEM file of authorities. Default: the system's
@@ -50,6 +61,7 @@ type TLS struct {
 	KeyFile    string // its key
 	ServerName string // name to expect in the upstream's certificate. Default: the URL's host
 	Insecure   bool   // accept any certificate: for trying out only
+	MinVersion uint16 // tls.VersionTLS12 (default) or above
 }
 
 // withDefaults returns c with its zero fields set.
@@ -99,14 +111,18 @@ func (c Config) check() error {
 	return nil
 }
 
-// options turns c, which has its defaults, into go-redis options that every client of ours starts from.
-func (c Config) options() (*redis.Options, error) {
-	o, err := redis.ParseURL(c.URL)
+// options turns c, which has its defaults, into where it leads, with go-redis options that every client of ours starts from.
+func (c Config) options() (target, error) {
+	t, err := c.target()
 	if err != nil {
-		return nil, urlError(c.URL, err)
+		return target{}, err
 	}
+	o := t.opt
 	if err := c.TLS.apply(o.TLSConfig); err != nil {
-		return nil, err
+		return target{}, err
+	}
+	if c.User != "" || c.Password != "" {
+		o.Username, o.Password = c.User, c.Password
 	}
 	if o.DialTimeout <= 0 {
 		o.DialTimeout = c.ConnectTimeout
@@ -127,7 +143,7 @@ func (c Config) options() (*redis.Options, error) {
 	o.PipelinePoolSize = -1
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return o, nil
+	return t, nil
 }
 
 // urlError says what is wrong with a URL. Parsers quote the part that they stumble over, and with an unescaped
@@ -142,12 +158,13 @@ func urlError(rawURL string, err error) error {
 
 // apply adds t to conf, which is nil when the URL asks for no TLS.
 func (t TLS) apply(conf *tls.Config) error {
-	if t == (TLS{}) {
+	switch {
+	case conf == nil && t == (TLS{}):
 		return nil
-	}
-	if conf == nil {
+	case conf == nil:
 		return errors.New("upstream tls: options are given but the url asks for no TLS; write rediss://")
 	}
+	conf.MinVersion = max(t.MinVersion, tls.VersionTLS12)
 	if t.ServerName != "" {
 		conf.ServerName = t.ServerName
 	}

@@ -1,0 +1,189 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// identity is who we are to the upstream, and how we know it. It never changes; SetIdentity makes another one.
+type identity struct {
+	user, password string
+	tls            *tls.Config // nil: none
+
+	sentinelUser, sentinelPassword string
+	sentinelTLS                    *tls.Config
+}
+
+func (c Config) identity(t target) *identity {
+	id := &identity{
+		user: t.opt.Username, password: t.opt.Password, tls: t.opt.TLSConfig,
+		sentinelUser: c.Sentinel.User, sentinelPassword: c.Sentinel.Password,
+	}
+	if !c.Sentinel.Plain {
+		id.sentinelTLS = id.tls
+	}
+	return id
+}
+
+// SetIdentity has new connections use the credentials and certificates of cfg, whose address has to be that of the Pool. Connections
+// that are up stay as they are. As long as the upstream refuses the new identity, the last one that it took is tried after it.
+func (p *Pool) SetIdentity(cfg Config) error {
+	cfg = cfg.withDefaults()
+	t, err := cfg.options()
+	if err != nil {
+		return err
+	}
+	p.identity.Store(cfg.identity(t))
+	return nil
+}
+
+// TryIdentity connects once, and logs what the upstream makes of the identity that SetIdentity has set.
+func (p *Pool) TryIdentity(ctx context.Context) {
+	conn, _, err := p.dial(ctx, setKey{proto: 2, db: p.opt.DB})
+	if err == nil {
+		abort(conn)
+	}
+	switch offered := p.identity.Load() == p.proven.Load(); {
+	case err == nil && offered:
+		p.log.Info("upstream takes the new credentials", zap.String("addr", p.Addr()))
+	case err == nil:
+		p.log.Error("upstream refuses the new credentials: those from before are used on, and connections that are up stay", zap.String("addr", p.Addr()))
+	default:
+		p.log.Error("upstream can't be reached with the new credentials: connections that are up stay", zap.String("addr", p.Addr()), zap.Error(reason(err)))
+	}
+}
+
+// dialAt opens a connection to the server at addr that is ready for commands.
+func (p *Pool) dialAt(ctx context.Context, key setKey, addr string) (net.Conn, hello, error) {
+	offered, proven := p.identity.Load(), p.proven.Load()
+	conn, h, err := p.dialAs(ctx, key, addr, offered)
+	switch {
+	case err == nil:
+		if offered != proven {
+			p.proven.Store(offered)
+		}
+	case proven != nil && offered != proven && refusesIdentity(err):
+		if conn, h, again := p.dialAs(ctx, key, addr, proven); again == nil {
+			return conn, h, nil
+		}
+	}
+	return conn, h, err
+}
+
+// refusesIdentity reports whether err may be due to credentials or certificates.
+func refusesIdentity(err error) bool {
+	var refused *Refused
+	var cert *tls.CertificateVerificationError
+	var alert tls.AlertError
+	var op *net.OpError
+	return errors.As(err, &refused) && refused.credentials() || errors.As(err, &cert) || errors.As(err, &alert) ||
+		errors.As(err, &op) && op.Op == "remote error"
+}
+
+// tcp connects to addr, which may be the path of a UNIX socket as well.
+func (p *Pool) tcp(ctx context.Context, addr string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}
+	return d.DialContext(ctx, p.opt.Network, addr)
+}
+
+// secure has conn, which leads to addr, speak TLS if it has to. Hands are shaken at the first write.
+func (id *identity) secure(conn net.Conn, addr string) net.Conn {
+	if id.tls == nil {
+		return conn
+	}
+	return tls.Client(conn, named(id.tls, addr))
+}
+
+// named is conf with the host of addr as the name to expect, if it has none.
+func named(conf *tls.Config, addr string) *tls.Config {
+	if conf == nil || conf.ServerName != "" {
+		return conf
+	}
+	conf = conf.Clone()
+	conf.ServerName, _, _ = net.SplitHostPort(addr)
+	return conf
+}
+
+// library is the connections that go-redis has from us. It can't be told to leave a server, so they are closed under it.
+type library struct {
+	mu    sync.Mutex
+	conns map[*borrowed]struct{}
+}
+
+type borrowed struct {
+	net.Conn
+	addr string
+	of   *library
+}
+
+// Close closes the connection and forgets it.
+func (b *borrowed) Close() error {
+	b.of.mu.Lock()
+	delete(b.of.conns, b)
+	b.of.mu.Unlock()
+	return b.Conn.Close()
+}
+
+// SyscallConn is for go-redis, which looks whether the connection has been closed before it writes.
+func (b *borrowed) SyscallConn() (syscall.RawConn, error) { return b.Conn.(syscall.Conn).SyscallConn() }
+
+// leave closes all connections to other servers than that at addr.
+func (l *library) leave(addr string) {
+	l.mu.Lock()
+	var old []*borrowed
+	for b := range l.conns {
+		if b.addr != addr {
+			old = append(old, b)
+		}
+	}
+	l.mu.Unlock()
+	for _, b := range old {
+		_ = b.Conn.Close()
+	}
+}
+
+// dialForLibrary is go-redis's dialer.
+func (p *Pool) dialForLibrary(ctx context.Context, _, _ string) (net.Conn, error) {
+	at := p.place.Load()
+	if at.addr == "" {
+		return nil, p.noMaster()
+	}
+	conn, err := p.tcp(ctx, at.addr)
+	if err != nil {
+		return nil, err
+	}
+	if p.sentinels != nil {
+		b := &borrowed{conn, at.addr, &p.lib}
+		p.lib.mu.Lock()
+		p.lib.conns[b] = struct{}{}
+		p.lib.mu.Unlock()
+		if p.place.Load() != at { // moved meanwhile: whoever moved it may not have seen this one
+			p.lib.leave(p.place.Load().addr)
+		}
+		conn = b
+	}
+	return p.trusted().secure(conn, at.addr), nil
+}
+
+// trusted is the identity that the upstream is known to take, or else the one to try.
+func (p *Pool) trusted() *identity {
+	if id := p.proven.Load(); id != nil {
+		return id
+	}
+	return p.identity.Load()
+}
+
+// credentials are go-redis's.
+func (p *Pool) credentials(context.Context) (user, password string, err error) {
+	id := p.trusted()
+	return id.user, id.password, nil
+}
