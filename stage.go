@@ -116,7 +116,7 @@ func (s *stage) add(before *stage, t config.Tenant, u config.Upstream, pool open
 	if t.Namespace != "" && u.ACL != "off" {
 		key := wallKey{u, t.Namespace}
 		if c.Wall = before.walls[key]; c.Wall == nil {
-			c.Wall, isNew = proxy.NewWall(t.Namespace, secret(u), u.ACL == "manage"), true
+			c.Wall, isNew = proxy.NewWall(t.Namespace, u.Secret(), u.ACL == "manage"), true
 		}
 		s.walls[key] = c.Wall
 	}

@@ -43,7 +43,7 @@ func (c Config) target() (target, error) {
 	}
 	hosts, rest := splitHosts(rest)
 	one, err := url.Parse(s.plain + "://" + rest)
-	if err != nil || one.Host == "" {
+	if err != nil || one.Host == "" || strings.Contains(c.URL, "@") && one.User == nil {
 		return target{}, urlError(c.URL, errors.Join(err, errors.New("want host:port,host:port/db")))
 	}
 	for i, host := range hosts {
