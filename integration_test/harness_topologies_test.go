@@ -93,6 +93,7 @@ func TestHarness_Relay(t *testing.T) {
 	relay.set(fault{kind: drop})
 	c = dial(t, relay.addr)
 	c.send(encode("SET", "a", "x"))
+	eventually(t, "it is lost", func() bool { return relay.dropped.Load() > 0 })
 	relay.set(fault{kind: lag, delay: time.Millisecond})
 	if _, err := c.r.ReadByte(); err == nil {
 		t.Error("what was dropped has been answered")

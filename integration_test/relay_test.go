@@ -3,6 +3,7 @@ package integration_test
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -13,6 +14,7 @@ type relay struct {
 	addr, target string
 	listener     net.Listener
 	wg           sync.WaitGroup
+	dropped      atomic.Int64 // bytes
 
 	mu     sync.Mutex
 	conns  map[net.Conn]bool // both ends of each connection
@@ -190,6 +192,7 @@ func (r *relay) spoil(piece []byte, replies bool) (out []byte, whole bool) {
 			<-over
 			continue // there may be another fault by now
 		case drop:
+			r.dropped.Add(int64(len(piece)))
 			return nil, true
 		case lag:
 			late := time.NewTimer(f.delay)
