@@ -61,8 +61,10 @@ func (p *program) serve(ctx context.Context) error {
 		closeAll(listeners)
 		return err
 	}
+	r.upstream = cfg.Upstream
+	files.noteUpstreams(cfg)
 	defer func() { r.stage.closeAllBut(&stage{}) }()
-	pool := r.stage.pools[cfg.Upstream].Pool
+	pool := r.stage.main.Pool
 	p.banner(log, cfg, listeners, pool.Addr())
 	r.server = proxy.New(limits(cfg), pool, r.stage.tenants, log)
 	if cfg.Commands.Learn {

@@ -79,17 +79,20 @@ func (u Upstream) Secret() string {
 	return password
 }
 
-// SamePlace reports whether two upstreams differ in nothing but in passwords and certificates, and, with anyone, in the user.
-func (u Upstream) SamePlace(other Upstream, anyone bool) bool {
+// SamePlace reports whether u and other are at one address, whoever we are there.
+func (u Upstream) SamePlace(other Upstream) bool { return u.URL.place() == other.URL.place() }
+
+// CanBecome reports whether u and other differ in nothing but passwords and certificates.
+func (u Upstream) CanBecome(other Upstream) bool {
 	user, _ := u.login()
 	theirs, _ := other.login()
-	return u.place() == other.place() && (anyone || cmp.Or(user, "default") == cmp.Or(theirs, "default"))
+	return u.SamePlace(other) && cmp.Or(user, "default") == cmp.Or(theirs, "default") && u.As(other) == other
 }
 
-// place is u without what says who we are.
-func (u Upstream) place() Upstream {
-	u.URL, u.User, u.Password, u.PasswordFile = URL(u.URL.place()), "", "", ""
-	u.TLS, u.Sentinel = UpstreamTLS{}, Sentinel{}
+// As is u with what other says of who we are.
+func (u Upstream) As(other Upstream) Upstream {
+	u.URL, u.User, u.Password, u.PasswordFile = other.URL, other.User, other.Password, other.PasswordFile
+	u.TLS, u.Sentinel = other.TLS, other.Sentinel
 	return u
 }
 

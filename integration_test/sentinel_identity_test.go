@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,4 +128,174 @@ func TestSentinel_PlannedFailover(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rotation is a gate before a Redis whose credentials change while clients are served.
+type rotation struct {
+	*gate
+	t     testing.TB
+	files map[string]string // paths by name
+}
+
+// put replaces a file and waits until the gate has seen it.
+func (r *rotation) put(name, text, seen string) {
+	r.t.Helper()
+	before := strings.Count(r.out.String(), seen)
+	replaceFile(r.t, r.files[name], text)
+	eventually(r.t, "the log says "+seen, func() bool { return strings.Count(r.out.String(), seen) > before })
+}
+
+// replaceFile writes a file as careful programs do, so that no one reads half of it.
+func replaceFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fresh has the gate make a new connection upstream, and another one for scripts.
+func (r *rotation) fresh(c *conn) {
+	r.t.Helper()
+	c.want(ok, "MULTI")
+	c.want("+QUEUED\r\n", "EVAL", "return redis.call('INCR', KEYS[1])", "1", "fresh")
+	if got := c.do("EXEC"); !strings.HasPrefix(got, "*1\r\n:") {
+		r.t.Errorf("EXEC = %q", got)
+	}
+	if got := c.do("EVAL", "return redis.call('INCR', KEYS[1])", "1", "fresh"); !strings.HasPrefix(got, ":") {
+		r.t.Errorf("EVAL = %q", got)
+	}
+}
+
+// keepsSecret fails the test if one of the secrets is in the log, or in what ps shows.
+func (r *rotation) keepsSecret(secrets ...string) {
+	r.t.Helper()
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", r.pid()))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, secret := range secrets {
+		if strings.Contains(r.out.String(), secret) || strings.Contains(string(args), secret) {
+			r.t.Errorf("the secret %q is shown", secret)
+		}
+	}
+}
+
+const takesNew, refusesNew = "upstream takes the new credentials", "upstream refuses the new credentials"
+
+// Passwords change under load, first here and then there, of the upstream of all and of a tenant's own user; no client sees an error.
+// A wrong one is logged, and matters only when no connection is left.
+func TestIdentity_PasswordRotation(t *testing.T) {
+	for _, driver := range []string{"shared", "go-redis"} {
+		t.Run(driver, func(t *testing.T) {
+			redis := startRedis(t, "--requirepass", "first-secret", "--user", "app on >app-secret-1 ~* &* +@all")
+			r := &rotation{t: t, files: map[string]string{
+				"main": writeFile(t, "main", "first-secret\n"), "app": writeFile(t, "app", "app-secret-1"),
+			}}
+			one, two := loopback(freePort(t)), loopback(freePort(t))
+			r.gate = startGate(t, fmt.Sprintf(`listen: %s
+upstream: {url: %q, driver: %s, password_file: %s}
+tenants:
+- {name: one, listen: %s, namespace: "one:", rules: [{expiry: {max: 1h}}]}
+- {name: two, listen: %s, namespace: "two:", upstream: {url: %q, driver: %s, user: app, password_file: %s}}
+`, loopback(freePort(t)), redis.url(), driver, r.files["main"], one, two, redis.url(), driver, r.files["app"]))
+			r.waitFor(t, "tcp", two)
+			admin := dial(t, redis.addr)
+			admin.want(ok, "AUTH", "first-secret")
+			load := startRecorders(t, one)
+			c, d := dial(t, one), dial(t, two)
+			r.fresh(c)
+			r.fresh(d)
+
+			// Redis learns the new password first ...
+			admin.want(ok, "ACL", "SETUSER", "default", ">second-secret")
+			r.put("main", "second-secret", takesNew)
+			admin.want(ok, "ACL", "SETUSER", "default", "<first-secret")
+			r.fresh(c)
+			r.fresh(dial(t, one))
+			// ... or last: what it takes is used as long as it does.
+			r.put("app", "app-secret-2", refusesNew)
+			r.fresh(d)
+			r.fresh(dial(t, two))
+			admin.want(ok, "ACL", "SETUSER", "app", ">app-secret-2")
+			r.fresh(dial(t, two))
+			admin.want(ok, "ACL", "SETUSER", "app", "<app-secret-1")
+			r.fresh(d)
+			r.fresh(dial(t, two))
+			load.more(t, 200)
+			load.end(t, func(args ...string) (value, error) {
+				return ask(redis.addr, "second-secret", args[0], "one:"+args[1])
+			})
+
+			// A wrong one, and then nobody who takes the old one.
+			r.put("main", "wrong-secret", refusesNew)
+			r.fresh(c)
+			admin.want(ok, "ACL", "SETUSER", "default", "resetpass", ">third-secret")
+			c.want(ok, "SET", "still", "up")
+			c.do("MULTI") // it may be answered here
+			c.do("SET", "a", "b")
+			c.do("EXEC")
+			if got := admin.int("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); got == 0 {
+				t.Error("no client killed")
+			}
+			last := dial(t, one)
+			var got string
+			eventually(t, "the upstream refuses us", func() bool {
+				got = last.do("SET", "a", "b")
+				return strings.HasPrefix(got, "-ERR upstream unavailable: ") && strings.Contains(got, "WRONGPASS")
+			})
+			if want := "upstream refused our credentials: WRONGPASS"; driver == "shared" && !strings.Contains(got, want) {
+				t.Errorf("SET = %q, want %q in it", got, want)
+			}
+			r.put("main", "third-secret", takesNew)
+			eventually(t, "the upstream lets us in", func() bool { return last.do("SET", "a", "b") == ok })
+			r.keepsSecret("first-secret", "second-secret", "third-secret", "wrong-secret", "app-secret-1", "app-secret-2")
+		})
+	}
+}
+
+// Certificates and authorities change on both sides, one by one, under load.
+func TestIdentity_CertificateRotation(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	old, young := newAuthority(t), newAuthority(t)
+	both := writeFile(t, "both.pem", read(old.file)+read(young.file))
+	serverCert, serverKey := old.issue("server")
+	tlsPort := freePort(t)
+	startRedisTLS := func() *redisServer {
+		return startRedis(t, "--tls-port", fmt.Sprint(tlsPort), "--tls-cert-file", serverCert, "--tls-key-file", serverKey,
+			"--tls-ca-cert-file", old.file, "--tls-auth-clients", "yes", "--tls-session-caching", "no")
+	}
+	redis := startRedisTLS()
+	cert, key := old.issue("gate")
+	r := &rotation{t: t, files: map[string]string{
+		"ca": writeFile(t, "ca.pem", read(old.file)), "cert": writeFile(t, "cert.pem", read(cert)), "key": writeFile(t, "key.pem", read(key)),
+	}}
+	r.gate = startGate(t, fmt.Sprintf("upstream: {url: 'rediss://%s', tls: {ca: %s, cert: %s, key: %s, min_version: \"1.3\"}}\nnamespace: 'a:'\n",
+		loopback(tlsPort), r.files["ca"], r.files["cert"], r.files["key"]))
+	load := startRecorders(t, r.addr)
+	admin := dial(t, redis.addr)
+	fresh := func() { r.fresh(dial(t, r.addr)); load.more(t, 50) }
+	fresh()
+	r.put("ca", read(both), takesNew)
+	fresh()
+	admin.want(ok, "CONFIG", "SET", "tls-ca-cert-file", both)
+	serverCert, serverKey = young.issue("server")
+	admin.want(ok, "CONFIG", "SET", "tls-cert-file", serverCert, "tls-key-file", serverKey)
+	fresh()
+	cert, key = young.issue("gate")
+	replaceFile(t, r.files["key"], read(key))
+	r.put("cert", read(cert), takesNew)
+	fresh()
+	admin.want(ok, "CONFIG", "SET", "tls-ca-cert-file", young.file)
+	r.put("ca", read(young.file), takesNew)
+	fresh()
+	load.end(t, func(args ...string) (value, error) { return ask(redis.addr, "", args[0], "a:"+args[1]) })
 }

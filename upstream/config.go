@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -118,9 +119,6 @@ func (c Config) options() (target, error) {
 		return target{}, err
 	}
 	o := t.opt
-	if err := c.TLS.apply(o.TLSConfig); err != nil {
-		return target{}, err
-	}
 	if c.User != "" || c.Password != "" {
 		o.Username, o.Password = c.User, c.Password
 	}
@@ -156,8 +154,8 @@ func urlError(rawURL string, err error) error {
 	return fmt.Errorf("upstream url: %w", err)
 }
 
-// apply adds t to conf, which is nil when the URL asks for no TLS.
-func (t TLS) apply(conf *tls.Config) error {
+// apply adds t to conf, which is nil when the URL asks for no TLS. What it reads it writes to read as well.
+func (t TLS) apply(conf *tls.Config, read io.Writer) error {
 	switch {
 	case conf == nil && t == (TLS{}):
 		return nil
@@ -176,6 +174,7 @@ func (t TLS) apply(conf *tls.Config) error {
 		if err != nil {
 			return fmt.Errorf("upstream tls: %w", err)
 		}
+		_, _ = read.Write(pem)
 		conf.RootCAs = x509.NewCertPool()
 		if !conf.RootCAs.AppendCertsFromPEM(pem) {
 			return fmt.Errorf("upstream tls: no certificate in %s", t.CAFile)
@@ -185,6 +184,9 @@ func (t TLS) apply(conf *tls.Config) error {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
 			return fmt.Errorf("upstream tls: certificate and key: %w", err)
+		}
+		for _, der := range pair.Certificate {
+			_, _ = read.Write(der)
 		}
 		conf.Certificates = []tls.Certificate{pair}
 	}

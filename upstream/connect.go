@@ -195,7 +195,7 @@ func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
 }
 
 // dialAs opens a connection to the server at addr as id.
-func (p *Pool) dialAs(ctx context.Context, key setKey, addr string, id *identity) (net.Conn, hello, error) {
+func (p *Pool) dialAs(ctx context.Context, key setKey, addr string, id *Identity) (net.Conn, hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.DialTimeout)
 	defer cancel()
 	conn, err := p.tcp(ctx, addr)

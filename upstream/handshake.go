@@ -178,7 +178,14 @@ func (s handshake) redact(reply []byte) string {
 }
 
 func (s handshake) quotesPassword(text string) bool {
-	return s.password != "" && strings.Contains(text, s.password) || s.role != nil && s.role.Pass != "" && strings.Contains(text, s.role.Pass)
+	if s.password != "" && strings.Contains(text, s.password) {
+		return true
+	}
+	if s.role == nil {
+		return false
+	}
+	pass, _ := s.role.Password()
+	return pass != "" && strings.Contains(text, pass)
 }
 
 // readValue returns the next whole value and what was read beyond it; buf is what had been read before.

@@ -2,8 +2,10 @@ package upstream
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"syscall"
@@ -12,36 +14,52 @@ import (
 	"go.uber.org/zap"
 )
 
-// identity is who we are to the upstream, and how we know it. It never changes; SetIdentity makes another one.
-type identity struct {
+// Identity is who we are to the upstream, and how we know it. It never changes; SetIdentity puts another in its place.
+type Identity struct {
 	user, password string
 	tls            *tls.Config // nil: none
 
 	sentinelUser, sentinelPassword string
 	sentinelTLS                    *tls.Config
+
+	mark [sha256.Size]byte // of all that it was made of
 }
 
-func (c Config) identity(t target) *identity {
-	id := &identity{
+// identity reads the files that c names; t is where c leads.
+func (c Config) identity(t target) (*Identity, error) {
+	hash := sha256.New()
+	id := &Identity{
 		user: t.opt.Username, password: t.opt.Password, tls: t.opt.TLSConfig,
 		sentinelUser: c.Sentinel.User, sentinelPassword: c.Sentinel.Password,
+	}
+	if err := c.TLS.apply(id.tls, hash); err != nil {
+		return nil, err
 	}
 	if !c.Sentinel.Plain {
 		id.sentinelTLS = id.tls
 	}
-	return id
+	fmt.Fprintf(hash, "%q %q %+v %q %+v", id.user, id.password, c.TLS, c.URL, c.Sentinel)
+	hash.Sum(id.mark[:0])
+	return id, nil
 }
 
-// SetIdentity has new connections use the credentials and certificates of cfg, whose address has to be that of the Pool. Connections
-// that are up stay as they are. As long as the upstream refuses the new identity, the last one that it took is tried after it.
-func (p *Pool) SetIdentity(cfg Config) error {
+// NewIdentity makes the one that cfg describes, for SetIdentity of a Pool at the same address.
+func NewIdentity(cfg Config) (*Identity, error) {
 	cfg = cfg.withDefaults()
 	t, err := cfg.options()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.identity.Store(cfg.identity(t))
-	return nil
+	return cfg.identity(t)
+}
+
+// SetIdentity has new connections come as id, and reports whether that is another than before. Connections that are up stay as they
+// are. As long as the upstream refuses id, the last identity that it took is tried after it.
+func (p *Pool) SetIdentity(id *Identity) (changed bool) {
+	if changed = p.identity.Load().mark != id.mark; changed {
+		p.identity.Store(id)
+	}
+	return changed
 }
 
 // TryIdentity connects once, and logs what the upstream makes of the identity that SetIdentity has set.
@@ -96,7 +114,7 @@ func (p *Pool) tcp(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // secure has conn, which leads to addr, speak TLS if it has to. Hands are shaken at the first write.
-func (id *identity) secure(conn net.Conn, addr string) net.Conn {
+func (id *Identity) secure(conn net.Conn, addr string) net.Conn {
 	if id.tls == nil {
 		return conn
 	}
@@ -175,7 +193,7 @@ func (p *Pool) dialForLibrary(ctx context.Context, _, _ string) (net.Conn, error
 }
 
 // trusted is the identity that the upstream is known to take, or else the one to try.
-func (p *Pool) trusted() *identity {
+func (p *Pool) trusted() *Identity {
 	if id := p.proven.Load(); id != nil {
 		return id
 	}

@@ -37,8 +37,8 @@ type Pool struct {
 	frozen    atomic.Pointer[freeze] // nil: nothing is
 	replicas  atomic.Pointer[[]string]
 	sentinels *sentinels // nil: the URL's host is the upstream
-	identity  atomic.Pointer[identity]
-	proven    atomic.Pointer[identity] // the last one that the upstream has taken; nil: none yet
+	identity  atomic.Pointer[Identity]
+	proven    atomic.Pointer[Identity] // the last one that the upstream has taken; nil: none yet
 
 	mu      sync.Mutex // a leaf: nothing else is locked under it
 	closed  bool
@@ -93,13 +93,17 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 		return nil, err
 	}
 	opt := target.opt
+	id, err := cfg.identity(target)
+	if err != nil {
+		return nil, err
+	}
 	p := &Pool{
 		serial: pools.Add(1), cfg: cfg, target: target, opt: opt, log: log,
 		sets: map[setKey]*set{}, running: map[*link]struct{}{}, open: map[*Conn]struct{}{},
 		lib: library{conns: map[*borrowed]struct{}{}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.identity.Store(cfg.identity(target))
+	p.identity.Store(id)
 	p.place.Store(&place{addr: opt.Addr})
 	if len(target.sentinels) > 0 {
 		p.place.Store(&place{left: make(chan struct{})})
