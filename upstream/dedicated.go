@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -236,7 +235,7 @@ func (c *Conn) fill() error {
 // reason is the package's, but says so where the connection was closed because the master has moved.
 func (c *Conn) reason(err error) error {
 	if c.moved.Load() {
-		return fmt.Errorf("connection lost: %w", errMoved)
+		return errLostByMove
 	}
 	return reason(err)
 }

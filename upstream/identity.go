@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -129,79 +127,4 @@ func named(conf *tls.Config, addr string) *tls.Config {
 	conf = conf.Clone()
 	conf.ServerName, _, _ = net.SplitHostPort(addr)
 	return conf
-}
-
-// library is the connections that go-redis has from us. It can't be told to leave a server, so they are closed under it.
-type library struct {
-	mu    sync.Mutex
-	conns map[*borrowed]struct{}
-}
-
-type borrowed struct {
-	net.Conn
-	addr string
-	of   *library
-}
-
-// Close closes the connection and forgets it.
-func (b *borrowed) Close() error {
-	b.of.mu.Lock()
-	delete(b.of.conns, b)
-	b.of.mu.Unlock()
-	return b.Conn.Close()
-}
-
-// SyscallConn is for go-redis, which looks whether the connection has been closed before it writes.
-func (b *borrowed) SyscallConn() (syscall.RawConn, error) { return b.Conn.(syscall.Conn).SyscallConn() }
-
-// leave closes all connections to other servers than that at addr.
-func (l *library) leave(addr string) {
-	l.mu.Lock()
-	var old []*borrowed
-	for b := range l.conns {
-		if b.addr != addr {
-			old = append(old, b)
-		}
-	}
-	l.mu.Unlock()
-	for _, b := range old {
-		_ = b.Conn.Close()
-	}
-}
-
-// dialForLibrary is go-redis's dialer.
-func (p *Pool) dialForLibrary(ctx context.Context, _, _ string) (net.Conn, error) {
-	at := p.place.Load()
-	if at.addr == "" {
-		return nil, p.noMaster()
-	}
-	conn, err := p.tcp(ctx, at.addr)
-	if err != nil {
-		return nil, err
-	}
-	if p.sentinels != nil {
-		b := &borrowed{conn, at.addr, &p.lib}
-		p.lib.mu.Lock()
-		p.lib.conns[b] = struct{}{}
-		p.lib.mu.Unlock()
-		if p.place.Load() != at { // moved meanwhile: whoever moved it may not have seen this one
-			p.lib.leave(p.place.Load().addr)
-		}
-		conn = b
-	}
-	return p.trusted().secure(conn, at.addr), nil
-}
-
-// trusted is the identity that the upstream is known to take, or else the one to try.
-func (p *Pool) trusted() *Identity {
-	if id := p.proven.Load(); id != nil {
-		return id
-	}
-	return p.identity.Load()
-}
-
-// credentials are go-redis's.
-func (p *Pool) credentials(context.Context) (user, password string, err error) {
-	id := p.trusted()
-	return id.user, id.password, nil
 }

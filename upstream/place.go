@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -13,9 +14,10 @@ import (
 const moveGrace = 250 * time.Millisecond
 
 var (
-	errMoved    = errors.New("the master has moved")
-	errReplica  = errors.New("it is a replica, not the master")
-	errNoMaster = errors.New("no sentinel has named a master yet")
+	errMoved      = errors.New("the master has moved")
+	errLostByMove = fmt.Errorf("connection lost: %w", errMoved)
+	errReplica    = errors.New("it is a replica, not the master")
+	errNoMaster   = errors.New("no sentinel has named a master yet")
 )
 
 // place is where the master is. A move makes another one.
@@ -119,7 +121,7 @@ func (p *Pool) busy(links []*link, addr string) bool {
 			return true
 		}
 	}
-	return false
+	return p.lib.busy.Load() > 0
 }
 
 // leave closes a connection to another server than that at addr.
