@@ -60,7 +60,7 @@ func newNode(t testing.TB, s setup, lines ...string) *node {
 			n.kill(t)
 		}
 		if t.Failed() && n.process != nil {
-			t.Logf("log of the node %s:\n%s", n.shown(), tail(n.out.String(), 4000))
+			t.Logf("log of the node %s:\n%s", n.shown(), tail(n.out.String(), 1500))
 		}
 	})
 	return n

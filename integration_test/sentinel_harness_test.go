@@ -67,7 +67,7 @@ func newSentinel(t testing.TB, master *node, with setup) *redisServer {
 			s.kill(t)
 		}
 		if t.Failed() && s.process != nil {
-			t.Logf("log of the sentinel %s:\n%s", s.addr, tail(s.out.String(), 4000))
+			t.Logf("log of the sentinel %s:\n%s", s.addr, tail(s.out.String(), 1500))
 		}
 	})
 	return s
@@ -172,12 +172,25 @@ func (s *sentinelSetup) failover(t testing.TB) *node {
 	return s.newMaster(t, old)
 }
 
-// newMaster waits until all sentinels name another master than old, and it is one.
+// newMaster waits until all sentinels that run have switched to another master than old, and it is one. While a failover goes
+// on they name the new one already, but tell those who listen only when it is done.
 func (s *sentinelSetup) newMaster(t testing.TB, old *node) (master *node) {
 	t.Helper()
-	eventually(t, "the sentinels agree on another master", func() bool {
+	eventually(t, "the sentinels have switched to another master", func() bool {
 		master = s.agreed()
-		return master != nil && master != old && master.says("INFO replication", "role:master")
+		if master == nil || master == old || !master.says("INFO replication", "role:master") {
+			return false
+		}
+		for _, sentinel := range s.sentinels {
+			if sentinel.ended() {
+				continue
+			}
+			v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
+			if err != nil || field(v, "port") != master.shownPort() || strings.Contains(field(v, "flags"), "failover") {
+				return false
+			}
+		}
+		return true
 	})
 	return master
 }
