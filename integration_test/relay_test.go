@@ -17,7 +17,7 @@ type relay struct {
 	dropped      atomic.Int64 // bytes
 
 	mu     sync.Mutex
-	conns  map[net.Conn]bool // both ends of each connection
+	conns  map[net.Conn]bool // both ends of each connection; whether it is a peer's
 	fault  fault
 	over   chan struct{} // closed when the fault gives way to the next one
 	left   int           // bytes of replies until at
@@ -67,7 +67,11 @@ func (r *relay) close() {
 	r.mu.Unlock()
 	r.listener.Close()
 	r.set(fault{})
-	r.reset()
+	r.mu.Lock()
+	for c := range r.conns {
+		rst(c)
+	}
+	r.mu.Unlock()
 	r.wg.Wait()
 }
 
@@ -84,13 +88,22 @@ func (r *relay) set(f fault) {
 	}
 }
 
-// reset ends the connections that there are, of clients and peers, with a RST.
+// reset ends the connections that clients have, with a RST.
 func (r *relay) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for c := range r.conns {
-		rst(c)
+	for c, peer := range r.conns {
+		if !peer {
+			rst(c)
+		}
 	}
+}
+
+// struck reports whether what is to happen once has happened.
+func (r *relay) struck() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.left < 0
 }
 
 func rst(c net.Conn) {
@@ -114,11 +127,11 @@ func (r *relay) accept() {
 	}
 }
 
-func (r *relay) keep(c net.Conn) bool {
+func (r *relay) keep(c net.Conn, peer bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.closed {
-		r.conns[c] = true
+		r.conns[c] = peer
 	}
 	return !r.closed
 }
@@ -132,10 +145,10 @@ func (r *relay) forget(c net.Conn) {
 
 func (r *relay) carry(client net.Conn) {
 	defer r.forget(client)
-	if !r.keep(client) {
+	peer := client.RemoteAddr().(*net.TCPAddr).IP.String() == peerAddress
+	if !r.keep(client, peer) {
 		return
 	}
-	peer := client.RemoteAddr().(*net.TCPAddr).IP.String() == peerAddress
 	if f, over := r.current(); !peer && f.kind == refuse {
 		rst(client)
 		return
@@ -150,7 +163,7 @@ func (r *relay) carry(client net.Conn) {
 		return
 	}
 	defer r.forget(server)
-	if !r.keep(server) {
+	if !r.keep(server, peer) {
 		return
 	}
 	var ways sync.WaitGroup

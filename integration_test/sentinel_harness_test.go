@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func newSentinel(t testing.TB, master *node, with setup) *redisServer {
 	s := &redisServer{port: freePort(t)}
 	s.addr = loopback(s.port)
 	lines := []string{
-		"port " + strconv.Itoa(s.port), "bind 127.0.0.1", "bind-source-addr " + peerAddress, "dir " + t.TempDir(),
+		"port " + strconv.Itoa(s.port), "bind 127.0.0.1", "protected-mode no", "bind-source-addr " + peerAddress, "dir " + t.TempDir(),
 		"sentinel announce-ip 127.0.0.1", "sentinel announce-port " + strconv.Itoa(s.port),
 		"sentinel monitor " + masterName + " 127.0.0.1 " + master.shownPort() + " 2",
 		"sentinel down-after-milliseconds " + masterName + " 1000",
@@ -65,9 +66,6 @@ func newSentinel(t testing.TB, master *node, with setup) *redisServer {
 	t.Cleanup(func() {
 		if s.process != nil {
 			s.kill(t)
-		}
-		if t.Failed() && s.process != nil {
-			t.Logf("log of the sentinel %s:\n%s", s.addr, tail(s.out.String(), 4000))
 		}
 	})
 	return s
@@ -96,32 +94,46 @@ func (s *sentinelSetup) upstream() string { return "upstream: " + s.url() + "\n"
 // settle waits until all sentinels agree that one node is the master and that all the others replicate it.
 func (s *sentinelSetup) settle(t testing.TB) {
 	t.Helper()
+	why := ""
+	defer func() {
+		if t.Failed() && why != "" {
+			t.Log(why)
+		}
+	}()
 	eventually(t, "the sentinels and nodes agree", func() bool {
-		master := s.agreed()
-		if master == nil || !master.says("INFO replication", "role:master", "connected_slaves:"+strconv.Itoa(len(s.nodes)-1)) {
-			return false
-		}
-		for _, n := range s.nodes {
-			if n != master && !n.says("INFO replication", "role:slave", "master_port:"+master.shownPort()+"\r", "master_link_status:up") {
-				return false
-			}
-		}
-		for _, sentinel := range s.sentinels {
-			v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
-			if err != nil || field(v, "flags") != "master" || field(v, "num-slaves") != "2" || field(v, "num-other-sentinels") != "2" {
-				return false
-			}
-			if v, err = ask(sentinel.addr, "", "SENTINEL", "REPLICAS", masterName); err != nil {
-				return false
-			}
-			for _, replica := range v.elems {
-				if field(replica, "flags") != "slave" || field(replica, "master-link-status") != "ok" {
-					return false
-				}
-			}
-		}
-		return true
+		why = s.unsettled()
+		return why == ""
 	})
+}
+
+// unsettled says what is not as it is to be, nothing if all is well.
+func (s *sentinelSetup) unsettled() string {
+	master := s.agreed()
+	if master == nil || !master.says("INFO replication", "role:master", "connected_slaves:"+strconv.Itoa(len(s.nodes)-1)) {
+		return "no master with all replicas"
+	}
+	for _, n := range s.nodes {
+		if n != master && !n.says("INFO replication", "role:slave", "master_port:"+master.shownPort()+"\r", "master_link_status:up") {
+			return n.addr + " is no replica in step"
+		}
+	}
+	for _, sentinel := range s.sentinels {
+		v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
+		if err != nil || field(v, "flags") != "master" || field(v, "num-slaves") != "2" || field(v, "num-other-sentinels") != "2" {
+			return fmt.Sprintf("the sentinel %s: %v, flags %s, %s replicas, %s other sentinels", sentinel.addr, err, field(v, "flags"),
+				field(v, "num-slaves"), field(v, "num-other-sentinels"))
+		}
+		if v, err = ask(sentinel.addr, "", "SENTINEL", "REPLICAS", masterName); err != nil {
+			return err.Error()
+		}
+		for _, replica := range v.elems {
+			if field(replica, "flags") != "slave" || field(replica, "master-link-status") != "ok" {
+				return fmt.Sprintf("the sentinel %s: replica %s has flags %s, link %s", sentinel.addr, field(replica, "name"), field(replica, "flags"),
+					field(replica, "master-link-status"))
+			}
+		}
+	}
+	return ""
 }
 
 func field(v value, name string) string {
@@ -172,12 +184,25 @@ func (s *sentinelSetup) failover(t testing.TB) *node {
 	return s.newMaster(t, old)
 }
 
-// newMaster waits until all sentinels name another master than old, and it is one.
+// newMaster waits until all sentinels that run have switched to another master than old, and it is one. While a failover goes
+// on they name the new one already, but tell those who listen only when it is done.
 func (s *sentinelSetup) newMaster(t testing.TB, old *node) (master *node) {
 	t.Helper()
-	eventually(t, "the sentinels agree on another master", func() bool {
+	eventually(t, "the sentinels have switched to another master", func() bool {
 		master = s.agreed()
-		return master != nil && master != old && master.says("INFO replication", "role:master")
+		if master == nil || master == old || !master.says("INFO replication", "role:master") {
+			return false
+		}
+		for _, sentinel := range s.sentinels {
+			if sentinel.ended() {
+				continue
+			}
+			v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
+			if err != nil || field(v, "port") != master.shownPort() || strings.Contains(field(v, "flags"), "failover") {
+				return false
+			}
+		}
+		return true
 	})
 	return master
 }
