@@ -296,3 +296,30 @@ func TestIdentity_CertificateRotation(t *testing.T) {
 	fresh()
 	load.end(t, func(args ...string) (value, error) { return ask(redis.addr, "", args[0], "a:"+args[1]) })
 }
+
+// Sentinels with TLS and a password of their own, before a Redis with another; the files of both passwords change.
+func TestSentinel_SecureSentinel(t *testing.T) {
+	ca := newAuthority(t)
+	cert, key := ca.issue("server")
+	tls := func(port int) []string {
+		return []string{"port 0", fmt.Sprint("tls-port ", port), "tls-cert-file " + cert, "tls-key-file " + key, "tls-ca-cert-file " + ca.file,
+			"tls-auth-clients no", "tls-replication yes", "bind 127.0.0.1", "dir " + t.TempDir()}
+	}
+	start := func(name string, lines []string, args ...string) {
+		p := startProcess(t, "redis-server", nil, append([]string{writeFile(t, name, strings.Join(lines, "\n")+"\n")}, args...)...)
+		t.Cleanup(func() { p.kill(t) })
+	}
+	redisPort, sentinelPort := freePort(t), freePort(t)
+	start("redis.conf", append(tls(redisPort), "requirepass redis-secret", `save ""`))
+	start("sentinel.conf", append(tls(sentinelPort), "requirepass sentinel-secret-1",
+		fmt.Sprintf("sentinel monitor m 127.0.0.1 %d 1", redisPort), "sentinel auth-pass m redis-secret"), "--sentinel")
+	r := &rotation{t: t, files: map[string]string{"redis": writeFile(t, "redis", "redis-secret"), "sentinel": writeFile(t, "sentinel", "wrong-secret")}}
+	r.gate = startGate(t, fmt.Sprintf("upstream: {url: 'rediss-sentinel://%s/0?master=m', password_file: %s, tls: {ca: %s}, sentinel: {password_file: %s}}\n",
+		loopback(sentinelPort), r.files["redis"], ca.file, r.files["sentinel"]))
+	eventually(t, "the sentinel refuses us", func() bool { return strings.Contains(r.out.String(), "WRONGPASS") })
+	c := dial(t, r.addr)
+	replaceFile(t, r.files["sentinel"], "sentinel-secret-1")
+	c.want(ok, "SET", "a", "v")
+	eventually(t, "the master is in the log", func() bool { return strings.Contains(r.out.String(), loopback(redisPort)) })
+	r.keepsSecret("redis-secret", "sentinel-secret-1", "wrong-secret")
+}
