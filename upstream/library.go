@@ -64,8 +64,11 @@ func (l *library) leave(addr string) {
 // dialForLibrary is go-redis's dialer.
 func (p *Pool) dialForLibrary(ctx context.Context, _, _ string) (net.Conn, error) {
 	at := p.place.Load()
-	if at.addr == "" {
-		return nil, p.noMaster()
+	if at.addr == "" { // it comes too early, perhaps: nobody holds what is ours
+		pauseUnless(ctx, at.left, p.opt.DialTimeout)
+		if at = p.place.Load(); at.addr == "" {
+			return nil, p.noMaster()
+		}
 	}
 	conn, err := p.tcp(ctx, at.addr)
 	if err != nil {
