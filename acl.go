@@ -55,7 +55,7 @@ func (p *program) acl(tenant string) error {
 			continue
 		}
 		found = true
-		fmt.Fprintf(p.stdout, "ACL SETUSER %s\n", strings.Join(quoted(proxy.WallRules(t.Namespace, secret(u))), " "))
+		fmt.Fprintf(p.stdout, "ACL SETUSER %s\n", strings.Join(quoted(proxy.WallRules(t.Namespace, u.Secret())), " "))
 	}
 	if !found && elsewhere {
 		return usageError{errors.New("each tenant with a namespace has an upstream of its own; add --tenant")}

@@ -33,6 +33,8 @@ type reloader struct {
 	stage   *stage
 	files   *files
 
+	upstream config.Upstream // the one of all, as it is now
+
 	life    context.Context // ends when the last client is gone
 	retired sync.WaitGroup  // of upstreams that wait for their last client
 }
@@ -103,7 +105,11 @@ func (r *reloader) apply(ctx context.Context, cfg config.Config, files *files) e
 	if names := command.Extend(cfg.Commands.Extras()); len(names) > 0 { // before the rules, which may name them
 		r.log.Info("commands added", zap.Strings("names", names))
 	}
-	cfg.Upstream = r.started.Upstream
+	if cfg.Upstream.SamePlace(r.started.Upstream) { // else it takes a restart
+		r.upstream = r.upstream.As(cfg.Upstream)
+	}
+	cfg.Upstream = r.upstream
+	files.noteUpstreams(cfg)
 	next, err := r.stage.next(cfg, r.log, func(pool opened) error { return ping(ctx, pool) })
 	if err != nil {
 		return err
@@ -115,6 +121,9 @@ func (r *reloader) apply(ctx context.Context, cfg config.Config, files *files) e
 	r.server.SetTenants(next.tenants)
 	before := r.stage
 	r.stage = next
+	limit, cancel = context.WithTimeout(ctx, time.Duration(cfg.Upstream.ConnectTimeout))
+	next.become(limit, r.log)
+	cancel()
 	r.retired.Go(func() {
 		limit, cancel := context.WithTimeout(r.life, time.Duration(r.started.Drain))
 		defer cancel()
@@ -190,6 +199,19 @@ func (f *files) read(name string) ([]byte, error) {
 }
 
 func (f *files) note(name string) { f.was[name] = look(name) }
+
+// noteUpstreams notes the files that connections to upstreams need. A password's has been noted when it was read.
+func (f *files) noteUpstreams(cfg config.Config) {
+	all := cfg.Upstream.Files()
+	for _, t := range cfg.Tenants {
+		if t.Upstream != nil {
+			all = append(all, t.Upstream.Files()...)
+		}
+	}
+	for _, name := range all {
+		f.note(name)
+	}
+}
 
 // changed reports whether a file is another than was read, and seems to be complete.
 func (f *files) changed() bool {

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/signal"
 	"runtime"
@@ -61,8 +61,10 @@ func (p *program) serve(ctx context.Context) error {
 		closeAll(listeners)
 		return err
 	}
+	r.upstream = cfg.Upstream
+	files.noteUpstreams(cfg)
 	defer func() { r.stage.closeAllBut(&stage{}) }()
-	pool := r.stage.pools[cfg.Upstream].Pool
+	pool := r.stage.main.Pool
 	p.banner(log, cfg, listeners, pool.Addr())
 	r.server = proxy.New(limits(cfg), pool, r.stage.tenants, log)
 	if cfg.Commands.Learn {
@@ -114,21 +116,7 @@ func limits(cfg config.Config) proxy.Config {
 
 // openUpstream opens the pool of connections, and before it the store in memory if that is the upstream.
 func openUpstream(u config.Upstream, log *zap.Logger) (pool *upstream.Pool, closeAll func(), err error) {
-	to := upstream.Config{
-		URL:            withCredentials(u),
-		Driver:         u.Driver,
-		Links:          u.Links,
-		Hold:           time.Duration(u.Hold),
-		ConnectTimeout: time.Duration(u.ConnectTimeout),
-		ReadTimeout:    time.Duration(u.ReadTimeout),
-		TLS: upstream.TLS{
-			CAFile: u.TLS.CA, CertFile: u.TLS.Cert, KeyFile: u.TLS.Key,
-			ServerName: u.TLS.ServerName, Insecure: u.TLS.Insecure,
-		},
-	}
-	if to.Hold == 0 {
-		to.Hold = -1 // there, zero means the default
-	}
+	to := upstreamConfig(u)
 	closeMemory := func() {}
 	if u.URL == config.Memory {
 		memory, err := startMemory()
@@ -145,26 +133,30 @@ func openUpstream(u config.Upstream, log *zap.Logger) (pool *upstream.Pool, clos
 	return pool, func() { _ = pool.Close(); closeMemory() }, nil
 }
 
-// secret is the password with which the proxy logs in to the upstream.
-func secret(u config.Upstream) string {
-	if full, err := url.Parse(withCredentials(u)); err == nil && full.User != nil {
-		password, _ := full.User.Password()
-		return password
+// upstreamConfig is the configuration as the pool of connections wants it.
+func upstreamConfig(u config.Upstream) upstream.Config {
+	to := upstream.Config{
+		URL:            u.URL.Reveal(),
+		User:           u.User,
+		Password:       u.Password.Reveal(),
+		Sentinel:       upstream.Sentinel{User: u.Sentinel.User, Password: u.Sentinel.Password.Reveal(), Plain: !u.Sentinel.TLS},
+		Driver:         u.Driver,
+		Links:          u.Links,
+		Hold:           time.Duration(u.Hold),
+		ConnectTimeout: time.Duration(u.ConnectTimeout),
+		ReadTimeout:    time.Duration(u.ReadTimeout),
+		TLS: upstream.TLS{
+			CAFile: u.TLS.CA, CertFile: u.TLS.Cert, KeyFile: u.TLS.Key,
+			ServerName: u.TLS.ServerName, Insecure: u.TLS.Insecure,
+		},
 	}
-	return ""
-}
-
-// withCredentials returns the upstream's URL with the user and password that are configured beside it.
-func withCredentials(u config.Upstream) string {
-	if u.Password == "" {
-		return u.URL.Reveal()
+	if u.TLS.MinVersion == "1.3" {
+		to.TLS.MinVersion = tls.VersionTLS13
 	}
-	full, err := url.Parse(u.URL.Reveal())
-	if err != nil { // the configuration was checked
-		return u.URL.Reveal()
+	if to.Hold == 0 {
+		to.Hold = -1 // there, zero means the default
 	}
-	full.User = url.UserPassword(u.User, u.Password.Reveal())
-	return full.String()
+	return to
 }
 
 // banner says what is in force.

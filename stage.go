@@ -17,9 +17,18 @@ import (
 // changes: a reload makes the next one, which takes over what stays the same.
 type stage struct {
 	tenants  []*proxy.Tenant
+	main     opened // of all tenants that have none of their own
 	pools    map[config.Upstream]opened
 	walls    map[wallKey]*upstream.Role
-	newWalls []*proxy.Tenant // those whose role was not there before
+	newWalls []*proxy.Tenant             // those whose role was not there before
+	secrets  map[*upstream.Pool]string   // passwords with which the proxy logs in
+	changes  map[*upstream.Pool]identity // of pools that were there before
+}
+
+// identity is what a pool is to become at the swap.
+type identity struct {
+	*upstream.Identity
+	of config.Upstream
 }
 
 // opened is a pool and what closes it.
@@ -30,7 +39,8 @@ type opened struct {
 
 // wallKey is what makes a role for scripts.
 type wallKey struct {
-	upstream  config.Upstream
+	pool      *upstream.Pool
+	acl       string
 	namespace string
 }
 
@@ -40,7 +50,8 @@ func openStage(cfg config.Config, log *zap.Logger) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := &stage{pools: map[config.Upstream]opened{cfg.Upstream: {pool, closePool}}}
+	main := opened{pool, closePool}
+	first := &stage{main: main, pools: map[config.Upstream]opened{cfg.Upstream: main}}
 	next, err := first.next(cfg, log, func(opened) error { return nil })
 	if err != nil {
 		first.closeAllBut(&stage{})
@@ -48,15 +59,21 @@ func openStage(cfg config.Config, log *zap.Logger) (*stage, error) {
 	return next, err
 }
 
-// next makes the stage of another configuration, whose upstream is the same. Each upstream of a tenant that was not there before has
+// next makes the stage of another configuration, whose upstream is at the same place. Each upstream of a tenant that was not there before has
 // to pass the test. After an error nothing has changed.
 func (s *stage) next(cfg config.Config, log *zap.Logger, test func(opened) error) (_ *stage, err error) {
-	n := &stage{pools: map[config.Upstream]opened{cfg.Upstream: s.pools[cfg.Upstream]}, walls: map[wallKey]*upstream.Role{}}
+	n := &stage{
+		main: s.main, pools: map[config.Upstream]opened{}, walls: map[wallKey]*upstream.Role{},
+		secrets: map[*upstream.Pool]string{}, changes: map[*upstream.Pool]identity{},
+	}
 	defer func() {
 		if err != nil {
 			n.closeAllBut(s)
 		}
 	}()
+	if err := n.keep(cfg.Upstream, s.main); err != nil {
+		return nil, err
+	}
 	for _, t := range cfg.Everyone() {
 		u := cfg.Upstream
 		if t.Upstream != nil {
@@ -78,9 +95,8 @@ func (s *stage) pool(before *stage, u config.Upstream, log *zap.Logger, test fun
 	if pool, ok := s.pools[u]; ok {
 		return pool, nil
 	}
-	if pool, ok := before.pools[u]; ok {
-		s.pools[u] = pool
-		return pool, nil
+	if pool, ok := before.heir(u, s.changes); ok {
+		return pool, s.keep(u, pool)
 	}
 	pool, closePool, err := openUpstream(u, log)
 	if err != nil {
@@ -92,7 +108,46 @@ func (s *stage) pool(before *stage, u config.Upstream, log *zap.Logger, test fun
 		return opened{}, fmt.Errorf("upstream %s: %w", pool.Addr(), err)
 	}
 	s.pools[u] = o
+	s.secrets[pool] = u.Secret()
 	return o, nil
+}
+
+// heir returns the pool that serves u from now on: that of u as it is, or as it was before its password or certificate changed.
+func (s *stage) heir(u config.Upstream, taken map[*upstream.Pool]identity) (opened, bool) {
+	if pool, ok := s.pools[u]; ok && taken[pool.Pool].Identity == nil {
+		return pool, true
+	}
+	for old, pool := range s.pools {
+		if taken[pool.Pool].Identity == nil && old.CanBecome(u) {
+			return pool, true
+		}
+	}
+	return opened{}, false
+}
+
+// keep takes a pool over, as that of u.
+func (s *stage) keep(u config.Upstream, pool opened) error {
+	s.pools[u] = pool
+	s.secrets[pool.Pool] = u.Secret()
+	if u.URL == config.Memory {
+		return nil
+	}
+	id, err := upstream.NewIdentity(upstreamConfig(u))
+	if err != nil {
+		return err
+	}
+	s.changes[pool.Pool] = identity{id, u}
+	return nil
+}
+
+// become puts the identities of the stage into force, and has scripts follow.
+func (s *stage) become(ctx context.Context, log *zap.Logger) {
+	for pool, id := range s.changes {
+		if pool.SetIdentity(id.Identity) {
+			pool.TryIdentity(ctx)
+		}
+	}
+	proxy.RenewWalls(ctx, s.tenants, func(t *proxy.Tenant) string { return s.secrets[t.Pool] }, log)
 }
 
 // add makes a tenant of the configuration one that the proxy can serve.
@@ -114,9 +169,9 @@ func (s *stage) add(before *stage, t config.Tenant, u config.Upstream, pool open
 	}
 	isNew := false
 	if t.Namespace != "" && u.ACL != "off" {
-		key := wallKey{u, t.Namespace}
+		key := wallKey{pool.Pool, u.ACL, t.Namespace}
 		if c.Wall = before.walls[key]; c.Wall == nil {
-			c.Wall, isNew = proxy.NewWall(t.Namespace, secret(u), u.ACL == "manage"), true
+			c.Wall, isNew = proxy.NewWall(t.Namespace, u.Secret(), u.ACL == "manage"), true
 		}
 		s.walls[key] = c.Wall
 	}
@@ -142,17 +197,26 @@ func (s *stage) toVerify(cfg config.Config) (list []*proxy.Tenant) {
 
 // closeAllBut closes the upstreams that the other stage doesn't use.
 func (s *stage) closeAllBut(other *stage) {
-	for u, pool := range s.pools {
-		if _, used := other.pools[u]; !used {
+	for _, pool := range s.pools {
+		if !other.uses(pool) {
 			pool.close()
 		}
 	}
 }
 
+func (s *stage) uses(pool opened) bool {
+	for _, other := range s.pools {
+		if other.Pool == pool.Pool {
+			return true
+		}
+	}
+	return false
+}
+
 // retire closes the upstreams that the stage after this one doesn't use, once their clients have moved, or when ctx ends.
 func (s *stage) retire(ctx context.Context, after *stage, server *proxy.Server) {
-	for u, pool := range s.pools {
-		if _, used := after.pools[u]; !used {
+	for _, pool := range s.pools {
+		if !after.uses(pool) {
 			server.Vacated(ctx, pool.Pool)
 			pool.close()
 		}

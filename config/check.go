@@ -89,7 +89,9 @@ func (l *ledger) upstream(path string, u Upstream) {
 	case u.User != "" && u.Password == "" && u.PasswordFile == "":
 		l.judge(path+".user", "has no password", "write "+path+".password or "+path+".password_file")
 	}
-	if u.TLS != (UpstreamTLS{}) && !strings.HasPrefix(u.URL.Reveal(), "rediss://") {
+	l.oneOf(path+".tls.min_version", u.TLS.MinVersion, "1.2", "1.3")
+	l.sentinel(path+".sentinel", u)
+	if u.TLS != defaultUpstream.TLS && !u.URL.secure() {
 		l.judge(path+".tls", "is of no use: the upstream speaks no TLS", "write rediss:// in place of redis://")
 	}
 	if (u.TLS.Cert == "") != (u.TLS.Key == "") {
@@ -100,6 +102,10 @@ func (l *ledger) upstream(path string, u Upstream) {
 // url checks as much of the upstream's URL as can be without asking Redis's own client, and never quotes it whole.
 func (l *ledger) url(path string, u URL) {
 	if u == Memory {
+		return
+	}
+	if _, many := manyHosts[u.Scheme()]; many {
+		l.hosts(path, u)
 		return
 	}
 	parsed, err := url.Parse(u.Reveal())
@@ -114,10 +120,7 @@ func (l *ledger) url(path string, u URL) {
 	}
 	switch parsed.Scheme {
 	case "redis", "rediss":
-		db := strings.Trim(parsed.Path, "/")
-		if _, err := strconv.ParseUint(db, 10, 16); err != nil && db != "" {
-			l.judge(path, fmt.Sprintf("%q is not the number of a database", db), "it follows the port, as in redis://127.0.0.1:6379/0")
-		}
+		l.database(path, parsed)
 		if parsed.Hostname() == "" {
 			l.judge(path, fmt.Sprintf("%q names no host", u.String()), upstreamHint)
 		}
@@ -127,6 +130,14 @@ func (l *ledger) url(path string, u URL) {
 		}
 	default:
 		l.judge(path, fmt.Sprintf("%q is not the address of a Redis", u.String()), upstreamHint)
+	}
+}
+
+// database checks the number that an upstream's URL has for a path.
+func (l *ledger) database(path string, u *url.URL) {
+	db := strings.Trim(u.Path, "/")
+	if _, err := strconv.ParseUint(db, 10, 16); err != nil && db != "" {
+		l.judge(path, fmt.Sprintf("%q is not the number of a database", db), "it follows the port, as in redis://127.0.0.1:6379/0")
 	}
 }
 
@@ -230,16 +241,22 @@ func (l *ledger) secrets(c *Config, readFile func(string) ([]byte, error)) {
 		}
 		return lines
 	}
-	upstream := func(path string, u *Upstream) {
-		if u == nil || u.PasswordFile == "" || u.Password != "" {
+	single := func(path, file string, password *Secret) {
+		if file == "" || *password != "" {
 			return
 		}
-		lines := fetch(path+".password_file", u.PasswordFile)
+		lines := fetch(path+".password_file", file)
 		if len(lines) > 1 {
-			l.judge(path+".password_file", fmt.Sprintf("%q has %d lines", clip(u.PasswordFile), len(lines)), "an upstream has one password")
+			l.judge(path+".password_file", fmt.Sprintf("%q has %d lines", clip(file), len(lines)), "an upstream has one password")
 		}
 		if len(lines) > 0 {
-			u.Password = lines[0]
+			*password = lines[0]
+		}
+	}
+	upstream := func(path string, u *Upstream) {
+		if u != nil {
+			single(path, u.PasswordFile, &u.Password)
+			single(path+".sentinel", u.Sentinel.PasswordFile, &u.Sentinel.Password)
 		}
 	}
 	passwords := func(path string, p *Credentials) {

@@ -49,7 +49,7 @@ const Memory = "memory://"
 
 // Upstream is the Redis behind.
 type Upstream struct {
-	URL            URL         `yaml:"url"` // redis://, rediss://, unix:// or memory://
+	URL            URL         `yaml:"url"` // redis://, rediss://, unix://, memory://, redis-sentinel:// or rediss-sentinel://
 	User           string      `yaml:"user"`
 	Password       Secret      `yaml:"password"`
 	PasswordFile   string      `yaml:"password_file"`
@@ -60,6 +60,15 @@ type Upstream struct {
 	ConnectTimeout Duration    `yaml:"connect_timeout"` // for dialing, TLS and AUTH together
 	ReadTimeout    Duration    `yaml:"read_timeout"`    // how long a reply may take
 	TLS            UpstreamTLS `yaml:"tls"`             // for rediss:// URLs
+	Sentinel       Sentinel    `yaml:"sentinel"`        // for redis-sentinel:// URLs
+}
+
+// Sentinel is how to talk to the sentinels, whose users and passwords are others than the Redis's.
+type Sentinel struct {
+	User         string `yaml:"user"`
+	Password     Secret `yaml:"password"`
+	PasswordFile string `yaml:"password_file"`
+	TLS          bool   `yaml:"tls"` // where the URL is rediss-sentinel://
 }
 
 // UpstreamTLS is how to check the upstream's certificate, and what to show it.
@@ -68,7 +77,8 @@ type UpstreamTLS struct {
 	Cert       string `yaml:"cert"` // PEM file
 	Key        string `yaml:"key"`  // PEM file
 	ServerName string `yaml:"server_name"`
-	Insecure   bool   `yaml:"insecure"` // check nothing
+	Insecure   bool   `yaml:"insecure"`    // check nothing
+	MinVersion string `yaml:"min_version"` // "1.2" or "1.3"
 }
 
 // Limits keep one client from harming the others.
@@ -173,6 +183,8 @@ var defaultUpstream = Upstream{
 	Hold:           Duration(5 * time.Second),
 	ConnectTimeout: Duration(5 * time.Second),
 	ReadTimeout:    Duration(5 * time.Second),
+	TLS:            UpstreamTLS{MinVersion: "1.2"},
+	Sentinel:       Sentinel{TLS: true},
 }
 
 // fill is for an upstream that is read where there was none.

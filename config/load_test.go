@@ -184,7 +184,7 @@ func TestLoad_full(t *testing.T) {
 		switch name {
 		case "Config.Namespace", "Config.Rules", "Config.Mode", "Config.ReadOnly", "Rate.Commands", "Rate.Burst": // the short form
 		case "Credentials.Password", "Credentials.PasswordFile", "Credentials.Passwords", "Credentials.FromFile":
-		case "Upstream.PasswordFile": // beside a password
+		case "Upstream.PasswordFile", "Upstream.Sentinel.PasswordFile", "Sentinel.PasswordFile": // beside a password
 		default:
 			t.Errorf("%s is still at its default", name)
 		}
@@ -192,12 +192,13 @@ func TestLoad_full(t *testing.T) {
 
 	// What is printed is a configuration, and the same one but for its secrets.
 	disk["f"] = first.String()
-	for _, secret := range []string{"one", "two", "0123"} {
+	for _, secret := range []string{"one", "two", "0123", "4567"} {
 		if strings.Contains(disk["f"], secret) {
 			t.Errorf("the printed form shows the secret %q", secret)
 		}
 	}
 	disk["f"] = strings.Replace(disk["f"], `password: "***"`, `password: "0123"`, 1)
+	disk["f"] = strings.Replace(disk["f"], `password: "***"`, `password: "4567"`, 1)
 	disk["f"] = strings.Replace(disk["f"], `password: "***"`, `password: one`, 1)
 	second, err := config.Load(config.Flags{File: "f"}, nil, disk.read)
 	if err != nil {

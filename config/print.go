@@ -21,6 +21,7 @@ func (c Config) String() string {
 		}
 	}
 	fromFile(&c.Upstream.Password, c.Upstream.PasswordFile)
+	fromFile(&c.Upstream.Sentinel.Password, c.Upstream.Sentinel.PasswordFile)
 	c.Tenants = slices.Clone(c.Tenants)
 	c.Rate = c.Rate.inForce()
 	for i := range c.Tenants {
@@ -28,6 +29,7 @@ func (c Config) String() string {
 		if u := c.Tenants[i].Upstream; u != nil {
 			shown := *u
 			fromFile(&shown.Password, shown.PasswordFile)
+			fromFile(&shown.Sentinel.Password, shown.Sentinel.PasswordFile)
 			c.Tenants[i].Upstream = &shown
 		}
 	}

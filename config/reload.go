@@ -7,7 +7,8 @@ import (
 )
 
 // changeable are the parts of the configuration that a running program can change. What isn't in one of them takes a restart.
-var changeable = []string{"tls", "password", "password_file", "passwords", "rate", "namespace", "rules", "mode", "read_only", "tenants", "commands.custom"}
+var changeable = []string{"tls", "password", "password_file", "passwords", "rate", "namespace", "rules", "mode", "read_only", "tenants", "commands.custom",
+	"upstream.user", "upstream.password", "upstream.password_file", "upstream.tls", "upstream.sentinel"}
 
 // Fixed lists the settings in which c differs from the Config that the program was started with, and which only a restart
 // can change.
@@ -16,6 +17,7 @@ func (c Config) Fixed(started Config) (paths []string) {
 	for i, s := range settings(reflect.ValueOf(&c).Elem(), "") {
 		isPart := s.value.Kind() == reflect.Struct && !scalar(s.value.Type())
 		free := slices.ContainsFunc(changeable, func(part string) bool { return within(s.path, part) })
+		free = free || s.path == "upstream.url" && c.Upstream.URL.place() == started.Upstream.URL.place() // but for credentials
 		if !isPart && !free && !reflect.DeepEqual(s.value.Interface(), before[i].value.Interface()) {
 			paths = append(paths, s.path)
 		}

@@ -27,7 +27,7 @@ func TestConfig_Fixed(t *testing.T) {
 			[]string{"listen of the tenant a"}},
 		{"all else", "listen: ':1'\nupstream: {url: 'redis://127.0.0.1:6379/1', password: p}\nlimits: {clients: 5}\ndrain: 1s\nlog: {level: warn}\nthreads: 3\n" +
 			"tenants: [{name: c, password: z, namespace: 'n:', listen: ':7001'}]\ncommands: {learn: true, custom: [{name: my.get, keys: 2}]}",
-			[]string{"listen", "upstream.url", "upstream.password", "limits.clients", "commands.learn", "log.level", "threads", "drain", "commands.custom",
+			[]string{"listen", "upstream.url", "limits.clients", "commands.learn", "log.level", "threads", "drain", "commands.custom",
 				"tenants[0].listen", "listen of the tenant a"}},
 	} {
 		if got := mustLoad(t, e.text).Fixed(started); !slices.Equal(got, e.want) {

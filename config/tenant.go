@@ -3,7 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -147,9 +147,13 @@ func (t Tenant) server(common Upstream) string {
 	if t.Upstream != nil {
 		u = t.Upstream.URL
 	}
-	parsed, err := url.Parse(u.Reveal())
+	hosts, parsed, err := u.Split()
 	if err != nil {
 		return u.Reveal()
+	}
+	if _, many := manyHosts[parsed.Scheme]; many {
+		slices.Sort(hosts)
+		return strings.ToLower(strings.Join(hosts, ",")) + "?" + parsed.RawQuery
 	}
 	if parsed.Scheme == "unix" {
 		return parsed.Path

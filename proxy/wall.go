@@ -37,10 +37,18 @@ func wallPassword(namespace, secret string) string {
 // WallRules are the arguments of ACL SETUSER that make the user for scripts in the namespace: its name and its rules. secret is
 // the password with which the proxy itself logs in to the upstream; of it and of the user's password they show nothing.
 func WallRules(namespace, secret string) []string {
+	return wallRules(namespace, wallPassword(namespace, secret))
+}
+
+// wallRules are for a user that takes any of the passwords.
+func wallRules(namespace string, passwords ...string) []string {
 	pattern := string(appendEscaped(nil, []byte(namespace))) + "*"
-	password := sha256.Sum256([]byte(wallPassword(namespace, secret)))
-	rules := []string{wallUser(namespace), "reset", "on", "#" + hex.EncodeToString(password[:]), "~" + pattern, "&" + pattern}
-	return append(rules, strings.Fields(wallCommands)...)
+	rules := []string{wallUser(namespace), "reset", "on"}
+	for _, password := range passwords {
+		sum := sha256.Sum256([]byte(password))
+		rules = append(rules, "#"+hex.EncodeToString(sum[:]))
+	}
+	return append(append(rules, "~"+pattern, "&"+pattern), strings.Fields(wallCommands)...)
 }
 
 // foreign is a name outside of every namespace: those have no control characters.
@@ -64,6 +72,30 @@ func NewWall(namespace, secret string, create bool) *upstream.Role {
 		wall.Create = WallRules(namespace, secret)
 	}
 	return wall
+}
+
+// RenewWalls gives the role of each tenant's scripts the password that follows from the secret which the proxy logs in with now. The
+// user takes the password before as well, from transactions that are under way.
+func RenewWalls(ctx context.Context, tenants []*Tenant, secret func(*Tenant) string, log *zap.Logger) {
+	for _, t := range tenants {
+		if t.Wall == nil {
+			continue
+		}
+		namespace := string(t.Policy().Prefix())
+		old, create := t.Wall.Password()
+		password := wallPassword(namespace, secret(t))
+		if password == old {
+			continue
+		}
+		if len(create) > 0 {
+			create = wallRules(namespace, password, old)
+		}
+		if err := t.Pool.RenewRole(ctx, t.Wall, password, create); err != nil {
+			log.Error("scripts keep the password they had: "+cause(err), zap.String("tenant", t.Name), zap.String("user", t.Wall.User))
+			continue
+		}
+		log.Info("scripts have a new password upstream", zap.String("tenant", t.Name), zap.String("user", t.Wall.User))
+	}
 }
 
 // VerifyWalls connects once in each tenant's wall and logs what is wrong with it. Nothing depends on it: each later connection is

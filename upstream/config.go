@@ -5,11 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -23,8 +23,14 @@ const (
 type Config struct {
 	// URL is redis://[user[:password]@]host[:port][/db], rediss://... for TLS or unix://[user[:password]@]/path[?db=n],
 	// with the query options of go-redis's ParseURL (dial_timeout and read_timeout win over the fields below).
+	// redis-sentinel://[user[:password]@]host[:port][,host[:port]...][/db]?master=name, or rediss-sentinel://, names the sentinels
+	// that know where the Redis is.
 	// Default redis://127.0.0.1:6379/0.
 	URL string
+
+	User, Password string // instead of those in the URL
+
+	Sentinel Sentinel // needs a URL that names sentinels
 
 	Driver string // DriverShared (default) or DriverGoRedis
 
@@ -43,6 +49,12 @@ type Config struct {
 	TLS TLS // needs a rediss:// URL
 }
 
+// Sentinel says how to talk to sentinels.
+type Sentinel struct {
+	User, Password string // theirs, which are others than the Redis's
+	Plain          bool   // without TLS, though the Redis has it
+}
+
 // TLS says how to check the upstream's certificate and which one to show.
 type TLS struct {
 	CAFile     string // PEM file of authorities. Default: the system's
@@ -50,6 +62,7 @@ type TLS struct {
 	KeyFile    string // its key
 	ServerName string // name to expect in the upstream's certificate. Default: the URL's host
 	Insecure   bool   // accept any certificate: for trying out only
+	MinVersion uint16 // tls.VersionTLS12 (default) or above
 }
 
 // withDefaults returns c with its zero fields set.
@@ -99,14 +112,15 @@ func (c Config) check() error {
 	return nil
 }
 
-// options turns c, which has its defaults, into go-redis options that every client of ours starts from.
-func (c Config) options() (*redis.Options, error) {
-	o, err := redis.ParseURL(c.URL)
+// options turns c, which has its defaults, into where it leads, with go-redis options that every client of ours starts from.
+func (c Config) options() (target, error) {
+	t, err := c.target()
 	if err != nil {
-		return nil, urlError(c.URL, err)
+		return target{}, err
 	}
-	if err := c.TLS.apply(o.TLSConfig); err != nil {
-		return nil, err
+	o := t.opt
+	if c.User != "" || c.Password != "" {
+		o.Username, o.Password = c.User, c.Password
 	}
 	if o.DialTimeout <= 0 {
 		o.DialTimeout = c.ConnectTimeout
@@ -127,7 +141,7 @@ func (c Config) options() (*redis.Options, error) {
 	o.PipelinePoolSize = -1
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return o, nil
+	return t, nil
 }
 
 // urlError says what is wrong with a URL. Parsers quote the part that they stumble over, and with an unescaped
@@ -140,14 +154,15 @@ func urlError(rawURL string, err error) error {
 	return fmt.Errorf("upstream url: %w", err)
 }
 
-// apply adds t to conf, which is nil when the URL asks for no TLS.
-func (t TLS) apply(conf *tls.Config) error {
-	if t == (TLS{}) {
+// apply adds t to conf, which is nil when the URL asks for no TLS. What it reads it writes to read as well.
+func (t TLS) apply(conf *tls.Config, read io.Writer) error {
+	switch {
+	case conf == nil && t == (TLS{}):
 		return nil
-	}
-	if conf == nil {
+	case conf == nil:
 		return errors.New("upstream tls: options are given but the url asks for no TLS; write rediss://")
 	}
+	conf.MinVersion = max(t.MinVersion, tls.VersionTLS12)
 	if t.ServerName != "" {
 		conf.ServerName = t.ServerName
 	}
@@ -159,6 +174,7 @@ func (t TLS) apply(conf *tls.Config) error {
 		if err != nil {
 			return fmt.Errorf("upstream tls: %w", err)
 		}
+		_, _ = read.Write(pem)
 		conf.RootCAs = x509.NewCertPool()
 		if !conf.RootCAs.AppendCertsFromPEM(pem) {
 			return fmt.Errorf("upstream tls: no certificate in %s", t.CAFile)
@@ -168,6 +184,9 @@ func (t TLS) apply(conf *tls.Config) error {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
 			return fmt.Errorf("upstream tls: certificate and key: %w", err)
+		}
+		for _, der := range pair.Certificate {
+			_, _ = read.Write(der)
 		}
 		conf.Certificates = []tls.Certificate{pair}
 	}

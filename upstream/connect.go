@@ -30,6 +30,7 @@ func (l *link) run() {
 	defer close(relay)
 	l.pool.wg.Go(func() { l.runRelay(relay) })
 	for attempt := 0; ; attempt++ {
+		left := l.pool.place.Load().left
 		conn, hello, err := l.pool.dial(l.ctx, l.key)
 		if err != nil {
 			l.failed(err)
@@ -44,7 +45,7 @@ func (l *link) run() {
 		if l.ended() {
 			return
 		}
-		pause(l.ctx, backoff(attempt))
+		pauseUnless(l.ctx, left, backoff(attempt))
 	}
 }
 
@@ -61,7 +62,8 @@ func (l *link) connected(conn net.Conn, hello hello, relay chan struct{}) {
 	l.pool.stats.connections.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || l.pool.place.Load().addr != hello.addr { // it has moved meanwhile
+		l.cause = errMoved
 		abort(conn)
 		return
 	}
@@ -69,9 +71,9 @@ func (l *link) connected(conn net.Conn, hello hello, relay chan struct{}) {
 		l.pool.stats.reconnects.Add(1)
 		l.pool.log.Info("upstream link is back", l.fields(zap.Duration("after", time.Since(l.downSince)))...)
 	}
-	l.conn, l.relay, l.cause, l.down, l.why = conn, relay, nil, nil, nil
+	l.conn, l.at, l.relay, l.cause, l.down, l.why = conn, hello.addr, relay, nil, nil, nil
 	l.watch.quiet = time.Now()
-	if len(l.queue) > 0 {
+	if len(l.queue) > 0 && l.pool.frozen.Load() == nil {
 		l.startRelay()
 	}
 }
@@ -103,8 +105,9 @@ func (l *link) disconnected(r *receiver, why error) {
 	wanted := !l.closed && !l.watch.resting
 	l.mu.Unlock()
 	r.fail(l.pool.error(true, why))
-	if wanted {
+	if wanted && !errors.Is(why, errMoved) { // the move has been logged
 		l.pool.log.Warn("upstream link lost", l.fields(zap.Error(why))...)
+		l.pool.doubt()
 	}
 }
 
@@ -120,6 +123,7 @@ func (l *link) giveUp(conn net.Conn, why error) {
 // failed notes a dial that led to nothing.
 func (l *link) failed(err error) {
 	err = reason(err)
+	l.pool.doubt()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -178,30 +182,36 @@ func (l *link) Close() error {
 }
 
 func (l *link) fields(f ...zap.Field) []zap.Field {
-	return append(f, zap.String("addr", l.pool.addr), zap.Int("proto", l.key.proto), zap.Int("db", l.key.db), zap.String("role", l.key.role.label()))
+	return append(f, zap.String("addr", l.pool.Addr()), zap.Int("proto", l.key.proto), zap.Int("db", l.key.db), zap.String("role", l.key.role.label()))
 }
 
-// dial opens a connection that is ready for commands.
+// dial opens a connection to the upstream that is ready for commands.
 func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
+	at := p.place.Load()
+	if at.addr == "" {
+		return nil, hello{}, p.noMaster()
+	}
+	return p.dialAt(ctx, key, at.addr)
+}
+
+// dialAs opens a connection to the server at addr as id.
+func (p *Pool) dialAs(ctx context.Context, key setKey, addr string, id *Identity) (net.Conn, hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.DialTimeout)
 	defer cancel()
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
-	}}
-	conn, err := d.DialContext(ctx, p.opt.Network, p.opt.Addr)
+	conn, err := p.tcp(ctx, addr)
 	if err != nil {
 		return nil, hello{}, err
 	}
-	if p.opt.TLSConfig != nil {
-		conn = tls.Client(conn, p.opt.TLSConfig)
-	}
+	conn = id.secure(conn, addr)
 	// The deadline covers the handshake, and comes early when ctx ends.
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	h, err := shakeHands(conn, handshake{
-		proto: key.proto, db: key.db, user: p.opt.Username, password: p.opt.Password, name: p.opt.ClientName, role: key.role,
+		proto: key.proto, db: key.db, user: id.user, password: id.password, name: p.opt.ClientName, role: key.role,
+		master: p.sentinels != nil,
 	})
+	h.addr = addr
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -259,11 +269,15 @@ func backoff(attempt int) time.Duration {
 }
 
 // pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
+func pause(ctx context.Context, d time.Duration) { pauseUnless(ctx, nil, d) }
+
+// pauseUnless is pause that a closed channel ends too.
+func pauseUnless(ctx context.Context, closed <-chan struct{}, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-closed:
 	case <-ctx.Done():
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"sessiongate/resp"
@@ -20,10 +21,12 @@ var errTooMany = errors.New("too many dedicated connections")
 type Conn struct {
 	ID int64 // the upstream's CLIENT ID; 0 when it didn't tell
 
-	pool *Pool
-	key  setKey
-	conn net.Conn
-	scan resp.Scanner
+	pool  *Pool
+	key   setKey
+	conn  net.Conn
+	addr  string      // where it leads
+	moved atomic.Bool // closed because the master is elsewhere now
+	scan  resp.Scanner
 
 	buf     []byte // read buffer
 	unread  []byte // part of buf
@@ -48,7 +51,7 @@ func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Con
 		if c == nil {
 			break
 		}
-		if quiet(c.conn) {
+		if quiet(c.conn) && c.addr == p.place.Load().addr {
 			return c, p.track(c)
 		}
 		c.discard() // it died, or says something nobody asked for
@@ -57,14 +60,23 @@ func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Con
 		p.stats.dedicated.Add(-1)
 		return nil, p.error(false, errTooMany)
 	}
-	conn, h, err := p.dialHold(ctx, key)
-	if err != nil {
-		p.stats.dedicated.Add(-1)
-		return nil, p.error(false, reason(err))
+	for {
+		conn, h, err := p.dialHold(ctx, key)
+		if err != nil {
+			p.stats.dedicated.Add(-1)
+			return nil, p.error(false, reason(err))
+		}
+		p.learn(h)
+		c := &Conn{ID: h.id, pool: p, key: key, conn: conn, addr: h.addr}
+		if err := p.track(c); err != nil || h.addr == p.place.Load().addr {
+			return c, err
+		}
+		if p.untrack(c) { // the master has moved meanwhile
+			abort(conn)
+		} else {
+			p.stats.dedicated.Add(1) // whoever closed it has counted it out
+		}
 	}
-	p.learn(h)
-	c := &Conn{ID: h.id, pool: p, key: key, conn: conn}
-	return c, p.track(c)
 }
 
 // dialHold dials until it works, the hold is over, or the upstream refuses us for good.
@@ -73,10 +85,12 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
 	for attempt, start := 0, time.Now(); ; attempt++ {
+		left := p.place.Load().left
 		conn, h, err := p.dial(ctx, key)
 		if err == nil {
 			return conn, h, nil
 		}
+		p.doubt()
 		wait := backoff(attempt)
 		switch {
 		case p.ctx.Err() != nil:
@@ -86,7 +100,7 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 		case final(err), time.Since(start)+wait > p.cfg.Hold:
 			return nil, h, err
 		}
-		pause(ctx, wait)
+		pauseUnless(ctx, left, wait)
 	}
 }
 
@@ -121,6 +135,9 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadlin
 // Write sends req, whole commands. It fails when nothing moves for the read timeout, or ctx ends. After an error the
 // connection is good for Close only.
 func (c *Conn) Write(ctx context.Context, req []byte) error {
+	if err := c.pool.warm(ctx); err != nil {
+		return c.pool.error(false, err)
+	}
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() { _ = c.conn.SetWriteDeadline(time.Unix(1, 0)) })
 		defer stop()
@@ -137,7 +154,7 @@ func (c *Conn) Write(ctx context.Context, req []byte) error {
 		// With TLS n counts plain bytes whose record may have gone out in part; that is no command yet either.
 		sent = sent || n > 0
 		if err != nil {
-			return c.pool.error(sent, reason(err))
+			return c.pool.error(sent, c.reason(err))
 		}
 		req = req[len(step):]
 	}
@@ -179,6 +196,9 @@ func (c *Conn) ReadReplyWithin(dst []byte, limit int64) (reply []byte, over int6
 				c.over = false
 				return dst, c.scan.Longest, nil
 			}
+			if len(dst) > start && dst[start] == '-' {
+				c.pool.refused(dst[start:])
+			}
 			return dst, 0, nil
 		}
 		if err := c.fill(); err != nil {
@@ -209,7 +229,15 @@ func (c *Conn) fill() error {
 	if n > 0 {
 		return nil
 	}
-	return c.pool.error(true, reason(err))
+	return c.pool.error(true, c.reason(err))
+}
+
+// reason is the package's, but says so where the connection was closed because the master has moved.
+func (c *Conn) reason(err error) error {
+	if c.moved.Load() {
+		return errLostByMove
+	}
+	return reason(err)
 }
 
 // Close ends the connection. What the upstream does for it, it stops doing.
@@ -232,7 +260,7 @@ func (c *Conn) Release() {
 	if !c.pool.untrack(c) {
 		return
 	}
-	if len(c.unread) > 0 || c.inside || !quiet(c.conn) || c.conn.SetDeadline(time.Time{}) != nil {
+	if c.addr != c.pool.place.Load().addr || len(c.unread) > 0 || c.inside || !quiet(c.conn) || c.conn.SetDeadline(time.Time{}) != nil {
 		c.discard()
 		return
 	}

@@ -31,13 +31,22 @@ var errCommands = errors.New("the request doesn't hold as many commands as it sa
 func (p *plain) Do(ctx context.Context, b *Batch) error {
 	b.Replies = nil
 	for attempt, start := 0, time.Now(); ; attempt++ {
+		if err := p.pool.lib.begin(ctx, p.pool); err != nil {
+			return p.pool.error(false, err)
+		}
+		left := p.pool.place.Load().left
 		replies, err := p.exec(ctx, b)
+		p.pool.lib.busy.Add(-1)
+		if err != nil && errors.Is(err, net.ErrClosed) && p.pool.place.Load().left != left {
+			err = p.pool.error(true, errLostByMove)
+		}
 		wait := backoff(attempt)
 		if !isDial(err) || ctx.Err() != nil || time.Since(start)+wait > p.pool.cfg.Hold {
 			b.Replies = replies
 			return err
 		}
-		pause(ctx, wait)
+		p.pool.doubt()
+		pauseUnless(ctx, left, wait)
 	}
 }
 
@@ -70,6 +79,9 @@ func (p *plain) exec(ctx context.Context, b *Batch) ([]Reply, error) {
 	replies := make([]Reply, len(cmds))
 	for i, cmd := range cmds {
 		n := int(cmd.Val())
+		if n > 0 && raw[0] == '-' {
+			p.pool.refused(raw[:n])
+		}
 		replies[i] = within(raw[:n:n], b.Limits, i)
 		raw = raw[n:]
 	}

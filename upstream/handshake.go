@@ -19,6 +19,7 @@ type handshake struct {
 	proto, db            int
 	user, password, name string
 	role                 *Role
+	master               bool // it has to be a master
 }
 
 // hello is what the upstream told about itself.
@@ -28,6 +29,7 @@ type hello struct {
 	clock   int64     // its clock, Unix microseconds; 0: not told
 	asked   time.Time // when we asked for it
 	told    time.Time // when we knew
+	addr    string    // where it is
 }
 
 // Refused is an error with which the upstream answered our handshake.
@@ -37,11 +39,19 @@ type Refused struct {
 }
 
 func (r *Refused) Error() string {
-	switch r.code() {
-	case "WRONGPASS", "NOAUTH", "NOPERM":
+	if r.credentials() {
 		return "upstream refused our credentials: " + r.Reply
 	}
 	return "upstream refused " + r.Step + ": " + r.Reply
+}
+
+// credentials reports whether it was about those.
+func (r *Refused) credentials() bool {
+	switch r.code() {
+	case "WRONGPASS", "NOAUTH", "NOPERM":
+		return true
+	}
+	return false
 }
 
 func (r *Refused) code() string { code, _, _ := strings.Cut(r.Reply, " "); return code }
@@ -64,6 +74,8 @@ type step struct {
 
 	role bool // it makes the connection the role's, which judges the reply
 	ok   bool // only +OK will do
+
+	master bool // only a master will do
 }
 
 // shakeHands introduces conn in one round trip, or two with a server too old for HELLO.
@@ -103,6 +115,9 @@ func (s handshake) steps(greet bool) []step {
 	}
 	steps = append(steps, step{name: "TIME", use: (*hello).time})
 	steps = append(steps, step{name: "PING"}) // says whether it is still loading, as the others need not
+	if s.master {
+		steps = append(steps, step{name: "ROLE", master: true})
+	}
 	return append(steps, s.role.steps()...)
 }
 
@@ -133,6 +148,8 @@ func (s handshake) converse(conn net.Conn, steps []step) (hello, error) {
 			return h, err
 		case st.role && refused == nil:
 			refused = s.role.judge(st, reply, s.redact)
+		case st.master && refused == nil && bytes.HasPrefix(reply, []byte("*")) && !bytes.HasPrefix(reply[4:], []byte("$6\r\nmaster\r\n")):
+			refused = errReplica // who may not ask goes by the sentinels' word alone
 		case reply[0] != '-':
 			if st.use != nil {
 				st.use(&h, reply)
@@ -161,7 +178,14 @@ func (s handshake) redact(reply []byte) string {
 }
 
 func (s handshake) quotesPassword(text string) bool {
-	return s.password != "" && strings.Contains(text, s.password) || s.role != nil && s.role.Pass != "" && strings.Contains(text, s.role.Pass)
+	if s.password != "" && strings.Contains(text, s.password) {
+		return true
+	}
+	if s.role == nil {
+		return false
+	}
+	pass, _ := s.role.Password()
+	return pass != "" && strings.Contains(text, pass)
 }
 
 // readValue returns the next whole value and what was read beyond it; buf is what had been read before.

@@ -91,9 +91,9 @@ func (p *Pool) runHealth() {
 		was := p.health.set(err)
 		switch {
 		case err != nil && (was == nil || errors.Is(was, errUnchecked)):
-			p.log.Warn("upstream is down", zap.String("addr", p.addr), zap.Error(err))
+			p.log.Warn("upstream is down", zap.String("addr", p.Addr()), zap.Error(err))
 		case err == nil && was != nil:
-			p.log.Info("upstream is up", zap.String("addr", p.addr), zap.String("version", p.Version()))
+			p.log.Info("upstream is up", zap.String("addr", p.Addr()), zap.String("version", p.Version()))
 		}
 		pause(p.ctx, p.cfg.HealthInterval)
 	}

@@ -21,8 +21,8 @@ const maxSets = 64
 type Pool struct {
 	serial uint64 // no other Pool has it
 	cfg    Config
-	opt    *redis.Options
-	addr   string // for people: host:port or path
+	target target
+	opt    *redis.Options // of target
 	log    *zap.Logger
 	admin  *redis.Client
 	ctx    context.Context // ends with the Pool
@@ -31,6 +31,14 @@ type Pool struct {
 	stats  counters
 	health health
 	idle   idle
+	lib    library
+
+	place     atomic.Pointer[place]
+	frozen    atomic.Pointer[freeze] // nil: nothing is
+	replicas  atomic.Pointer[[]string]
+	sentinels *sentinels // nil: the URL's host is the upstream
+	identity  atomic.Pointer[Identity]
+	proven    atomic.Pointer[Identity] // the last one that the upstream has taken; nil: none yet
 
 	mu      sync.Mutex // a leaf: nothing else is locked under it
 	closed  bool
@@ -80,15 +88,28 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 		return nil, err
 	}
 	quietGoRedis()
-	opt, err := cfg.options()
+	target, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	opt := target.opt
+	id, err := cfg.identity(target)
 	if err != nil {
 		return nil, err
 	}
 	p := &Pool{
-		serial: pools.Add(1), cfg: cfg, opt: opt, addr: opt.Addr, log: log,
+		serial: pools.Add(1), cfg: cfg, target: target, opt: opt, log: log,
 		sets: map[setKey]*set{}, running: map[*link]struct{}{}, open: map[*Conn]struct{}{},
+		lib: library{conns: map[*borrowed]struct{}{}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.identity.Store(id)
+	p.place.Store(&place{addr: opt.Addr})
+	if len(target.sentinels) > 0 {
+		p.place.Store(&place{left: make(chan struct{})})
+		p.sentinels = newSentinels(p)
+		p.wg.Go(p.sentinels.run)
+	}
 	p.admin = p.client(2, opt.DB, 4)
 	p.health.begin()
 	p.wg.Add(2)
@@ -99,9 +120,6 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 
 // Serial tells the pools of this process apart, also those that are closed by now.
 func (p *Pool) Serial() uint64 { return p.serial }
-
-// Addr is the upstream's address, without credentials.
-func (p *Pool) Addr() string { return p.addr }
 
 // DB is the database that the upstream's URL names.
 func (p *Pool) DB() int { return p.opt.DB }
@@ -233,6 +251,7 @@ var quietGoRedis = sync.OnceFunc(logging.Disable)
 func (p *Pool) client(proto, db, size int) *redis.Client {
 	o := *p.opt
 	o.Protocol, o.DB = proto, db
+	o.Dialer, o.CredentialsProviderContext, o.TLSConfig = p.dialForLibrary, p.credentials, nil
 	if o.PoolSize == 0 || size > 0 {
 		o.PoolSize = size
 	}
@@ -318,5 +337,5 @@ func (p *Pool) Close() error {
 
 // error wraps why a batch has no replies.
 func (p *Pool) error(sent bool, why error) error {
-	return &Error{Addr: p.addr, Sent: sent, Err: why}
+	return &Error{Addr: p.Addr(), Sent: sent, Err: why}
 }

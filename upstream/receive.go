@@ -32,6 +32,7 @@ type receiver struct {
 	inside bool  // within a value
 	push   bool  // which is a push frame: nobody's reply
 	over   bool  // which is above its limit: not kept
+	error  bool  // which is an error
 	start  int   // where it starts in cur.buf
 	long   int64 // the longest string in it that there is room for
 }
@@ -79,7 +80,7 @@ func (r *receiver) take(b []byte) error {
 
 // begin finds whose value starts with the byte kind.
 func (r *receiver) begin(kind byte) error {
-	r.inside = true
+	r.inside, r.error = true, kind == '-'
 	r.push = kind == '>' && r.link.key.proto == 3
 	if r.push || r.cur != nil {
 		return nil
@@ -139,6 +140,9 @@ func (r *receiver) end() {
 	if c.flood {
 		c.replies = append(c.replies, Reply{})
 	} else {
+		if r.error && over == 0 {
+			r.link.pool.refused(c.buf[r.start:])
+		}
 		c.add(r.start, over)
 		r.start = len(c.buf)
 	}

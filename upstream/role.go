@@ -2,13 +2,15 @@ package upstream
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/tidwall/redcon"
 )
 
 // Role sets links and connections apart from the others of a Pool: they act as a user of the upstream's with fewer rights,
-// or wait longer. The nil Role is the Pool's own user. A Role never changes; who has the same pointer shares links.
+// or wait longer. The nil Role is the Pool's own user. Nothing of a Role changes but its password; who has the same pointer shares links.
 type Role struct {
 	Name    string   // for logs
 	User    string   // to act as; empty: as the Pool's own user
@@ -16,6 +18,39 @@ type Role struct {
 	Create  []string // what follows ACL SETUSER to make the user, at each connect; none: somebody else has made it
 	Verify  []string // a command that answers +OK if the user is what it has to be: each connect asks; it must do nothing
 	Patient bool     // a reply may take longer than the read timeout as long as the upstream answers health checks
+
+	renewed atomic.Pointer[renewed] // instead of Pass and Create
+}
+
+// renewed is what a role has come to be.
+type renewed struct {
+	pass   string
+	create []string
+}
+
+// Password is what the role logs in with now, and what it makes its user with.
+func (r *Role) Password() (pass string, create []string) {
+	if n := r.renewed.Load(); n != nil {
+		return n.pass, n.create
+	}
+	return r.Pass, r.Create
+}
+
+// RenewRole gives r another password, once the upstream has let a connection in with it; before that, r keeps the one it has. Where
+// create makes the user, it has to leave it the old password too.
+func (p *Pool) RenewRole(ctx context.Context, r *Role, pass string, create []string) error {
+	old, made := r.Password()
+	if len(made) > 0 { // whoever connects from now on makes a user that takes both
+		r.renewed.Store(&renewed{old, create})
+	}
+	next := &Role{Name: r.Name, User: r.User, Pass: pass, Create: create, Verify: r.Verify}
+	conn, _, err := p.dial(ctx, setKey{proto: 2, db: p.opt.DB, role: next})
+	if err != nil {
+		return p.error(false, reason(err))
+	}
+	abort(conn)
+	r.renewed.Store(&renewed{pass, create})
+	return nil
 }
 
 // steps are those of a handshake that make a new connection the role's.
@@ -24,10 +59,11 @@ func (r *Role) steps() []step {
 		return nil
 	}
 	var steps []step
-	if len(r.Create) > 0 {
-		steps = append(steps, step{name: "ACL", args: append([]string{"SETUSER"}, r.Create...), role: true})
+	pass, create := r.Password()
+	if len(create) > 0 {
+		steps = append(steps, step{name: "ACL", args: append([]string{"SETUSER"}, create...), role: true})
 	}
-	steps = append(steps, step{name: "AUTH", args: []string{r.User, r.Pass}, role: true})
+	steps = append(steps, step{name: "AUTH", args: []string{r.User, pass}, role: true})
 	if len(r.Verify) > 0 {
 		steps = append(steps, step{name: r.Verify[0], args: r.Verify[1:], role: true, ok: true})
 	}
@@ -67,15 +103,19 @@ func (r *Role) judge(st *step, reply []byte, redact func([]byte) string) error {
 
 // AppendTake appends a command that makes a connection the role's from then on, in a transaction at the time of EXEC. The role
 // must have connected before: the user is not made, and nothing is tried.
-func (r *Role) AppendTake(dst []byte) []byte { return appendAuth(dst, r.User, r.Pass) }
+func (r *Role) AppendTake(dst []byte) []byte {
+	pass, _ := r.Password()
+	return appendAuth(dst, r.User, pass)
+}
 
 // AppendLeave appends a command that makes a connection the Pool's own user's again.
 func (p *Pool) AppendLeave(dst []byte) []byte {
-	user := p.opt.Username
+	id := p.trusted()
+	user := id.user
 	if user == "" {
 		user = "default"
 	}
-	return appendAuth(dst, user, p.opt.Password) // a user who needs no password takes any
+	return appendAuth(dst, user, id.password) // a user who needs no password takes any
 }
 
 func appendAuth(dst []byte, user, password string) []byte {

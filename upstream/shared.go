@@ -37,6 +37,7 @@ type link struct {
 
 	mu        sync.Mutex
 	conn      net.Conn  // nil while down
+	at        string    // the address that it leads to
 	queue     []*call   // not yet sent, in order
 	backlog   int64     // weight of queue, see weight
 	flight    []*call   // sent since the receiver last asked, in order
@@ -135,7 +136,7 @@ func (l *link) submit(c *call) (flush bool, err error) {
 	l.queue = append(l.queue, c)
 	l.backlog += l.weight(c)
 	l.submitted++
-	flush = !l.flushing && l.conn != nil
+	flush = !l.flushing && l.conn != nil && l.pool.frozen.Load() == nil
 	if flush {
 		l.flushing = true
 	}
@@ -203,7 +204,7 @@ func (l *link) flush(own *call) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.conn != nil && len(l.queue) > 0 {
+	for l.conn != nil && len(l.queue) > 0 && l.pool.frozen.Load() == nil {
 		if own != nil && len(own.wake) > 0 {
 			l.relay <- struct{}{} // our reply is here; others must not keep us from it
 			return

@@ -49,7 +49,7 @@ func (l *link) look(now time.Time, tick time.Duration) {
 	case owed && l.key.role != nil && l.key.role.Patient && l.pool.alive(now):
 	case owed && now.Sub(w.quiet) >= l.pool.opt.ReadTimeout+tick: // a tick more: quiet may have begun after its look
 		l.giveUp(l.conn, fmt.Errorf("timeout: no reply within %s", l.pool.opt.ReadTimeout))
-	case owed:
+	case owed, l.pool.frozen.Load() != nil:
 	case now.Sub(w.used) > cfg.IdleTimeout:
 		w.resting = true
 		l.giveUp(l.conn, errResting)
