@@ -23,6 +23,7 @@ func (l *ledger) check(c *Config) {
 	l.commands(c)
 	l.tenants(c)
 	l.lifetimes(c)
+	l.cluster(c)
 }
 
 func (l *ledger) listeners(c *Config) {
