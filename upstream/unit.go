@@ -84,3 +84,6 @@ func (p *Pool) Masters() []*Pool { return []*Pool{p} }
 
 // NodeOf is the pool of the node that has the slot now; the pool itself where it is not sharded.
 func (p *Pool) NodeOf(int) *Pool { return p }
+
+// Redirect reports whether a reply says that its keys are on another node, which is returned, and whether that has to be told ASKING.
+func (p *Pool) Redirect([]byte) (to *Pool, ask, ok bool) { return nil, false, false }

@@ -39,6 +39,7 @@ func (b *Batch) Release() { *b = Batch{} }
 type Reply struct {
 	Raw  []byte
 	Over int64 // length of the bulk string that broke the limit; 0: none did
+	Err  error // why its unit has no replies; nil: it has
 }
 
 // Link carries batches to one Redis, in one RESP version and one database. It is safe for use by many sessions.
