@@ -33,6 +33,12 @@ func startRedis(t testing.TB, args ...string) *redisServer {
 func (r *redisServer) start(t testing.TB) {
 	t.Helper()
 	r.process = startProcess(t, "redis-server", nil, r.args...)
+	r.waitFor(t)
+}
+
+// waitFor waits until the server answers.
+func (r *redisServer) waitFor(t testing.TB) {
+	t.Helper()
 	eventually(t, "redis-server answers on "+r.addr, func() bool {
 		if r.ended() {
 			t.Fatalf("redis-server ended: %v\n%s", r.cmd.ProcessState, r.out.String())
