@@ -34,7 +34,7 @@ func (l *ledger) cluster(c *Config) {
 // inCluster checks a tenant of a cluster. The first braces in a key say which node has it: they must not begin in the namespace and end
 // where the client says.
 func (l *ledger) inCluster(path, namespace string, u Upstream, db Database) {
-	if !u.clustered() {
+	if !u.URL.clustered() {
 		return
 	}
 	if _, tag, open := strings.Cut(namespace, "{"); open && !strings.Contains(tag, "}") {
@@ -46,8 +46,8 @@ func (l *ledger) inCluster(path, namespace string, u Upstream, db Database) {
 	}
 }
 
-// clustered tells whether the upstream is a Redis Cluster.
-func (u Upstream) clustered() bool {
-	scheme, _, _ := strings.Cut(u.URL.Reveal(), "://")
+// clustered tells whether the URL is that of a Redis Cluster: redis-cluster://host:port,host:port or rediss-cluster://.
+func (u URL) clustered() bool {
+	scheme, _, _ := strings.Cut(u.Reveal(), "://")
 	return strings.HasSuffix(scheme, "-cluster")
 }

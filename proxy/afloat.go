@@ -58,6 +58,11 @@ func (s *Session) canWait(c cmd) bool {
 
 // keep has a command wait for a node, unless it is refused: then the transaction will fail.
 func (s *Session) keep(c cmd) {
+	if text, wrong := appendMistake(nil, c); wrong {
+		s.tx.kept = append(s.tx.kept, cmd{})
+		s.reply(text)
+		return
+	}
 	s.begin()
 	s.again = true // it is placed once more, for good
 	s.rule(c)

@@ -105,8 +105,9 @@ func (s *Session) onNodes(ctx context.Context, c cmd) (replies [][]byte) {
 // onNode has one node carry out the command. What rules refuse, they refuse for all nodes.
 func (s *Session) onNode(ctx context.Context, node *upstream.Pool, c cmd) (reply []byte, refused bool) {
 	mute := s.mute
-	s.mute, s.fixed = muting{}, node.Link(s.proto, s.db)
-	defer func() { s.mute, s.fixed = mute, nil }()
+	s.mute = muting{}
+	defer func() { s.mute = mute }()
+	defer s.turnTo(node)()
 	s.begin()
 	s.rule(c)
 	if refused = s.slots[0].text; !refused {
@@ -246,10 +247,15 @@ func (s *Session) weighted(ctx context.Context) (*upstream.Pool, error) {
 
 // askNode is ask for one node.
 func (s *Session) askNode(ctx context.Context, node *upstream.Pool, cmds ...[]string) ([][]byte, error) {
-	before := s.fixed
-	s.fixed = node.Link(s.proto, s.db)
-	defer func() { s.fixed = before }()
+	defer s.turnTo(node)()
 	return s.ask(ctx, cmds...)
+}
+
+// turnTo has what is asked go to that node, until what it returns is called.
+func (s *Session) turnTo(node *upstream.Pool) (back func()) {
+	fixed, link := s.fixed, s.link
+	s.fixed = node.Link(s.proto, s.db)
+	return func() { s.fixed, s.link = fixed, link }
 }
 
 // askEach sends a command for each of the keys, which have the namespace, to where that is.
@@ -261,9 +267,7 @@ func (s *Session) askEach(ctx context.Context, word string, keys []string) ([][]
 		}
 		return s.ask(ctx, cmds...)
 	}
-	before := s.fixed
-	s.fixed = nil
-	defer func() { s.fixed = before }()
+	defer s.turnTo(s.pool())()
 	s.begin()
 	for _, key := range keys {
 		s.batch.Req = appendCommand(s.batch.Req, []string{word, key})

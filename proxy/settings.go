@@ -72,10 +72,10 @@ func (s *Session) notifyAll(ctx context.Context, flags []byte) error {
 	if !s.sharded {
 		return s.notify(ctx, flags)
 	}
-	defer func() { s.fixed = nil }()
 	for _, node := range s.pool().Masters() {
-		s.fixed = node.Link(s.proto, s.db)
-		if err := s.notify(ctx, flags); err != nil {
+		back := s.turnTo(node)
+		err := s.notify(ctx, flags)
+		if back(); err != nil {
 			return err
 		}
 	}

@@ -131,11 +131,10 @@ func (s *Session) scanFor(ctx context.Context, bare []byte, page func(keys []str
 	if !s.sharded {
 		return s.scanOne(ctx, bare, page)
 	}
-	before := s.fixed
-	defer func() { s.fixed = before }()
 	for _, node := range s.pool().Masters() {
-		s.fixed = node.Link(s.proto, s.db)
-		if err := s.scanOne(ctx, bare, page); err != nil {
+		back := s.turnTo(node)
+		err := s.scanOne(ctx, bare, page)
+		if back(); err != nil {
 			return err
 		}
 	}

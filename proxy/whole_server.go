@@ -69,10 +69,9 @@ func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
 		return s.slowLogOfOne(ctx)
 	}
 	for _, node := range s.pool().Masters() {
-		s.fixed = node.Link(s.proto, s.db)
+		back := s.turnTo(node)
 		own, err := s.slowLogOfOne(ctx)
-		s.fixed = nil
-		if err != nil {
+		if back(); err != nil {
 			return nil, err
 		}
 		entries = append(entries, own...)
