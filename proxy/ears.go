@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidwall/redcon"
 
+	"sessiongate/command"
 	"sessiongate/resp"
 	"sessiongate/upstream"
 )
@@ -154,6 +155,11 @@ func (e *ear) tell(ctx context.Context, timeout time.Duration, args [][]byte) er
 	for _, arg := range args {
 		req = redcon.AppendBulk(req, arg)
 	}
+	e.pump.mu.Lock()
+	if e.pump.leaving = nil; command.Lookup(args) == sunsubscribe {
+		e.pump.leaving = args[1]
+	}
+	e.pump.mu.Unlock()
 	return e.do(ctx, timeout, &upstream.Batch{Req: req, Count: max(1, len(args)-1)})
 }
 

@@ -25,6 +25,7 @@ type pump struct {
 	show    func(dst, raw []byte) []byte // what the client sees of a push
 	lifts   atomic.Bool                  // replies are edited: pushes inside them are taken out, else they stay where they are
 	dropped func(raw []byte)             // told of an unsubscription that nobody asked for; nil: there is none
+	leaving []byte                       // the sharded channel that the batch unsubscribes from, if any
 	report  func(why string)             // called when the pump ends the client
 	output  int64                        // bytes of pushes kept for the client at most
 	done    chan struct{}                // capacity 1: the batch has its replies, or never will
@@ -98,7 +99,7 @@ var errBehind = errors.New("pushes above the output limit")
 
 // take puts one value where it belongs. An error ends the client.
 func (p *pump) take(raw []byte, over int64) error {
-	if p.dropped != nil && p.want <= 0 && isConfirmation(raw) {
+	if p.dropped != nil && over == 0 && p.isDropped(raw) {
 		p.dropped(raw)
 		return nil
 	}
@@ -119,6 +120,12 @@ func (p *pump) take(raw []byte, over int64) error {
 	}
 	p.reply(raw, over)
 	return nil
+}
+
+// isDropped reports whether an unsubscription answers nothing that was sent.
+func (p *pump) isDropped(raw []byte) bool {
+	word, name := firstTwo(raw)
+	return string(word) == "sunsubscribe" && (p.want <= 0 || !bytes.Equal(name, p.leaving))
 }
 
 // tell writes a push to the client.
@@ -350,6 +357,19 @@ func (p *pump) isPush(raw []byte) bool {
 // isConfirmation reports whether raw is what SUBSCRIBE and its like are answered with.
 func isConfirmation(raw []byte) bool {
 	return bytes.HasSuffix(firstWord(raw), []byte("subscribe"))
+}
+
+// firstTwo are the texts of an aggregate's first two elements.
+func firstTwo(raw []byte) (first, second []byte) {
+	i := 0
+	for elem := range elems(raw) {
+		text, _ := resp.Bulk(elem)
+		if i++; i == 2 {
+			return first, text
+		}
+		first = text
+	}
+	return first, nil
 }
 
 // firstWord is the text of an aggregate's first element.

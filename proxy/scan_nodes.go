@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"hash/fnv"
 	"strconv"
 
 	"github.com/tidwall/redcon"
@@ -42,20 +41,9 @@ func unpackCursor(n uint64) cursor {
 	}
 }
 
-// shareOut is a fingerprint of which node has which slots.
+// shareOut is what a cursor keeps of the fingerprint of which node has which slots.
 func shareOut(pool *upstream.Pool) uint64 {
-	sum := fnv.New64a()
-	var before *upstream.Pool
-	for slot := range upstream.Slots {
-		if node := pool.NodeOf(slot); node != before {
-			before = node
-			_, _ = sum.Write(strconv.AppendInt(nil, int64(slot), 10))
-			if node != nil {
-				_, _ = sum.Write([]byte(node.Addr()))
-			}
-		}
-	}
-	n := sum.Sum64()
+	n := pool.Share()
 	return (n ^ n>>cursorShare ^ n>>(2*cursorShare)) & (1<<cursorShare - 1)
 }
 

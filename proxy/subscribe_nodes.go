@@ -14,9 +14,12 @@ import (
 
 // The verbs of sharded channels.
 var (
-	ssubscribe = []byte("SSUBSCRIBE")
-	shardSet   = "shards"
+	ssubscribe   = []byte("SSUBSCRIBE")
+	sunsubscribe = command.ByName("SUNSUBSCRIBE")
 )
+
+// shardSet is the set of the sharded channels that a client subscribes to.
+const shardSet = "shards"
 
 // subscribeOnNodes is subscribe in front of a cluster. What it confirms is counted here: each node knows a part of it.
 func (s *Session) subscribeOnNodes(ctx context.Context, c cmd) {

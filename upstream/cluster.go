@@ -34,7 +34,8 @@ type cluster struct {
 	pool  *Pool    // that it is behind
 	seeds []string // the addresses that are configured
 	topo  atomic.Pointer[topology]
-	kick  chan struct{} // capacity 1: a refresh is wanted
+	share atomic.Pointer[share] // of topo, or of the one before
+	kick  chan struct{}         // capacity 1: a refresh is wanted
 
 	mu      sync.Mutex // taken before that of any Pool
 	ended   bool
