@@ -111,6 +111,8 @@ func limits(cfg config.Config) proxy.Config {
 		KeepAlive:  time.Duration(l.KeepAlive),
 		Drain:      time.Duration(cfg.Drain),
 		Version:    version(),
+		Facade:     cfg.ClusterFacade,
+		Announce:   cfg.ClusterAnnounce,
 	}
 }
 

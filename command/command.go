@@ -21,12 +21,15 @@ type Spec struct {
 	Values Values
 	Reply  Reply
 	State  State  // what the command does to the connection
+	Split  Split  // whether it may be carried out in parts, each with some of its keys
 	ID     uint16 // its row, set at start; index for handlers and metrics
 
 	redisName string                   // "client|setname"
 	subs      map[string]*Spec         // a Container's, by their own word
 	narrow    *Narrow                  // how to tell it a pattern; nil: it takes none, or always has one
 	blocks    func(args [][]byte) bool // whether it waits with these arguments; nil: State says it all
+	wait      func(args [][]byte) int  // where its timeout stands; nil: it is the last argument
+	slotted   bool                     // its channels have hash slots, as keys do
 	told      bool                     // somebody has vouched for the row: see Extra
 }
 

@@ -145,6 +145,7 @@ func streams() names {
 			_, block := streamsAt(args)
 			return block
 		},
+		wait: blockAt,
 	}
 }
 

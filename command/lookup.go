@@ -22,6 +22,9 @@ type names struct {
 	find   Finder
 	narrow *Narrow
 	blocks func(args [][]byte) bool
+	wait   func(args [][]byte) int
+	parts  Split
+	slot   bool
 }
 
 // longestName bounds the buffer that Lookup upper-cases a word into.
@@ -40,6 +43,9 @@ func build(table map[string]row) ([]*Spec, map[string]*Spec) {
 			redisName: strings.ReplaceAll(strings.ToLower(name), " ", "|"),
 			narrow:    r.names.narrow,
 			blocks:    r.names.blocks,
+			wait:      r.names.wait,
+			slotted:   r.names.slot,
+			Split:     r.names.parts,
 		})
 	}
 	slices.SortFunc(all, func(a, b *Spec) int { return strings.Compare(a.Name, b.Name) })

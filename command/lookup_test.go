@@ -203,7 +203,7 @@ func TestTable_Sorted(t *testing.T) {
 // speaksForItself lists the files that may name commands: those the proxy answers, and those it issues or shows of its
 // own accord.
 var speaksForItself = []string{
-	"proxy/local.go", "proxy/send.go", "proxy/whole.go", "proxy/settings.go", "proxy/guard.go", "proxy/lifetime.go", "proxy/explain.go", "proxy/wall.go", "proxy/confine.go", "proxy/sums.go", "proxy/tracking.go", "proxy/whole_server.go",
+	"proxy/local.go", "proxy/send.go", "proxy/whole.go", "proxy/settings.go", "proxy/guard.go", "proxy/lifetime.go", "proxy/explain.go", "proxy/wall.go", "proxy/confine.go", "proxy/sums.go", "proxy/tracking.go", "proxy/whole_server.go", "proxy/everynode.go", "proxy/facade.go", "proxy/subscribe_nodes.go",
 	"upstream/role.go", "upstream/handshake.go",
 }
 

@@ -148,9 +148,9 @@ var table = map[string]row{
 	// generic
 	"CLUSTERSCAN":     {-2, Read | Whole, Keyspace, matching(), keeps, none, CursorKeys, Plain},
 	"COPY":            {-3, Write, Keyspace, fromTo, carries.elsewhere(DBOption), grows(Source, 1), Opaque, Plain},
-	"DEL":             {-2, Write | NoTouch, Keyspace, ins(1, -1), keeps, none, Opaque, Plain},
+	"DEL":             {-2, Write | NoTouch, Keyspace, ins(1, -1).split(Sum), keeps, none, Opaque, Plain},
 	"DUMP":            {2, Read, Keyspace, in(1), keeps, none, Payload, Plain},
-	"EXISTS":          {-2, Read | NoTouch, Keyspace | Fast, ins(1, -1), keeps, none, Opaque, Plain},
+	"EXISTS":          {-2, Read | NoTouch, Keyspace | Fast, ins(1, -1).split(Sum), keeps, none, Opaque, Plain},
 	"EXPIRE":          {-3, Write, Keyspace | Fast, out(1), moves(2, Seconds), none, Opaque, Plain},
 	"EXPIREAT":        {-3, Write, Keyspace | Fast, out(1), moves(2, UnixSecs), none, Opaque, Plain},
 	"EXPIRETIME":      {2, Read | NoTouch, Keyspace | Fast, in(1), keeps, none, Opaque, Plain},
@@ -175,10 +175,10 @@ var table = map[string]row{
 	"SCAN":            {-2, Read | Whole, Keyspace, matching(), keeps, none, CursorKeys, Plain},
 	"SORT":            {-2, Write, Set | SortedSet | List | Dangerous, sorted(true), clears, none, Value, Plain},
 	"SORT_RO":         {-2, Read, Set | SortedSet | List | Dangerous, sorted(false), keeps, none, Value, Plain},
-	"TOUCH":           {-2, Read, Keyspace | Fast, ins(1, -1), keeps, none, Opaque, Plain},
+	"TOUCH":           {-2, Read, Keyspace | Fast, ins(1, -1).split(Sum), keeps, none, Opaque, Plain},
 	"TTL":             {2, Read | NoTouch, Keyspace | Fast, in(1), keeps, none, Opaque, Plain},
 	"TYPE":            {2, Read | NoTouch, Keyspace | Fast, in(1), keeps, none, Opaque, Plain},
-	"UNLINK":          {-2, Write | NoTouch, Keyspace | Fast, ins(1, -1), keeps, none, Opaque, Plain},
+	"UNLINK":          {-2, Write | NoTouch, Keyspace | Fast, ins(1, -1).split(Sum), keeps, none, Opaque, Plain},
 	"WAIT":            {3, 0, Connection, nothing, keeps, none, Opaque, Blocks},
 	"WAITAOF":         {4, 0, Connection | Blocking, nothing, keeps, none, Opaque, Blocks},
 
@@ -265,7 +265,7 @@ var table = map[string]row{
 	// list
 	"BLMOVE":     {6, Write, List | Blocking, fromTo, creates, none, Value, Blocks},
 	"BLMOVEM":    {-6, Write, List | Blocking, fromTo, creates, none, Value, Blocks},
-	"BLMPOP":     {-5, Write, List | Blocking, insCounted(2), keeps, none, FirstIsKey, Blocks},
+	"BLMPOP":     {-5, Write, List | Blocking, insCounted(2).waitsFor(1), keeps, none, FirstIsKey, Blocks},
 	"BLPOP":      {-3, Write, List | Blocking, ins(1, -2), keeps, none, FirstIsKey, Blocks},
 	"BRPOP":      {-3, Write, List | Blocking, ins(1, -2), keeps, none, FirstIsKey, Blocks},
 	"BRPOPLPUSH": {4, Write, List | Blocking, fromTo, creates, none, Value, Blocks},
@@ -299,10 +299,10 @@ var table = map[string]row{
 	"PUBSUB SHARDCHANNELS": {-2, 0, PubSub, listed(), keeps, none, KeyArray, Plain},
 	"PUBSUB SHARDNUMSUB":   {-2, 0, PubSub, channels(2), keeps, none, NameCounts, Plain},
 	"PUNSUBSCRIBE":         {-1, 0, PubSub, channelGlobs(1), keeps, none, Opaque, Subscribe},
-	"SPUBLISH":             {3, 0, PubSub | Fast, channel(1), keeps, none, Opaque, Plain},
-	"SSUBSCRIBE":           {-2, 0, PubSub, channels(1), keeps, none, Opaque, Subscribe},
+	"SPUBLISH":             {3, 0, PubSub | Fast, channel(1).slotted(), keeps, none, Opaque, Plain},
+	"SSUBSCRIBE":           {-2, 0, PubSub, channels(1).slotted(), keeps, none, Opaque, Subscribe},
 	"SUBSCRIBE":            {-2, 0, PubSub, channels(1), keeps, none, Opaque, Subscribe},
-	"SUNSUBSCRIBE":         {-1, 0, PubSub, channels(1), keeps, none, Opaque, Subscribe},
+	"SUNSUBSCRIBE":         {-1, 0, PubSub, channels(1).slotted(), keeps, none, Opaque, Subscribe},
 	"UNSUBSCRIBE":          {-1, 0, PubSub, channels(1), keeps, none, Opaque, Subscribe},
 
 	// scripting
@@ -442,7 +442,7 @@ var table = map[string]row{
 	"SUNIONSTORE": {-3, Write, Set, both(out(1), ins(2, -1)), clears, none, Opaque, Plain},
 
 	// sorted-set
-	"BZMPOP":           {-5, Write, SortedSet | Blocking, insCounted(2), keeps, none, FirstIsKey, Blocks},
+	"BZMPOP":           {-5, Write, SortedSet | Blocking, insCounted(2).waitsFor(1), keeps, none, FirstIsKey, Blocks},
 	"BZPOPMAX":         {-3, Write, SortedSet | Blocking | Fast, ins(1, -2), keeps, none, FirstIsKey, Blocks},
 	"BZPOPMIN":         {-3, Write, SortedSet | Blocking | Fast, ins(1, -2), keeps, none, FirstIsKey, Blocks},
 	"ZADD":             {-4, Write, SortedSet | Fast, out(1), creates, each(2, 1), Opaque, Plain},
@@ -526,8 +526,8 @@ var table = map[string]row{
 	"INCRBYFLOAT": {3, Write, String | Fast, out(1), creates, grows(Number, 2), Opaque, Plain},
 	"INCREX":      {-2, Write, String | Fast, out(1), carries, none, Opaque, Plain},
 	"LCS":         {-3, Read, String, both(in(1), in(2)), keeps, none, Value, Plain},
-	"MGET":        {-2, Read, String | Fast, ins(1, -1), keeps, none, PerKey, Plain},
-	"MSET":        {-3, Write, String, outs(1, 2), clears, each(2, 2), Opaque, Plain},
+	"MGET":        {-2, Read, String | Fast, ins(1, -1).split(EachKey), keeps, none, PerKey, Plain},
+	"MSET":        {-3, Write, String, outs(1, 2).split(AllOK), clears, each(2, 2), Opaque, Plain},
 	"MSETEX":      {-4, Write, String, outsCounted(1, 2), carries, each(3, 2), Opaque, Plain},
 	"MSETNX":      {-3, Write, String, outs(1, 2), creates, each(2, 2), Opaque, Plain},
 	"PSETEX":      {4, Write, String, out(1), sets(2, Millis), value(3), Opaque, Plain},

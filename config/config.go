@@ -30,6 +30,9 @@ type Config struct {
 
 	Commands Commands `yaml:"commands"`
 
+	ClusterFacade   bool   `yaml:"cluster_facade"`   // clients see a Redis Cluster of one node
+	ClusterAnnounce string `yaml:"cluster_announce"` // host:port of that node; "": where the client has connected to
+
 	Log     Log      `yaml:"log"`
 	Threads int      `yaml:"threads"` // at once in Go code; 0: the program chooses
 	Drain   Duration `yaml:"drain"`   // how long clients may take to finish at the end

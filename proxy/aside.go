@@ -16,6 +16,8 @@ import (
 func (s *Session) leaves(c cmd) bool {
 	spec := c.spec
 	switch {
+	case s.special && s.leavesCluster(spec):
+		return true
 	case spec == nil || spec.Flags&command.Container != 0 && len(c.args) > 1:
 		return s.policy.Transparent() && !s.tx.open // nobody knows what it does to a connection
 	case s.composes(spec) != nil, s.asksKeyspace(c):
@@ -57,6 +59,8 @@ func (s *Session) aside(ctx context.Context, c cmd) bool {
 	switch {
 	case len(c.args) == 0:
 		return c.more
+	case s.tx.afloat() && (c.spec == nil || !anytime[c.spec.ID]):
+		s.drift(ctx, c)
 	case c.spec == nil && isCrossProtocol(c.args):
 		s.srv.log.Warn("possible attack: a client speaks HTTP, closed", zap.Int64("client", s.id), zap.String("addr", s.peer()))
 		s.out, s.quit = s.out[:0], true
@@ -92,7 +96,9 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 	case command.Local:
 		local[c.spec.ID](s, ctx, c)
 	case command.Plain:
-		if s.flush() != nil || s.gone(ctx) { // the replies owed must not wait for many steps, nor are those taken for nobody
+		if h := s.spreads(c.spec); s.special && h != nil {
+			h(s, ctx, c)
+		} else if s.flush() != nil || s.gone(ctx) { // the replies owed must not wait for many steps, nor are those taken for nobody
 			s.quit = true
 		} else if s.asksKeyspace(c) {
 			s.infoKeyspace(ctx, c)
@@ -123,6 +129,10 @@ func (s *Session) foreign(ctx context.Context, c cmd) {
 		s.reply(appendUnknownSub(nil, c.args))
 		return
 	}
+	if s.sharded && !s.tx.open {
+		s.foreignOnNode(ctx, c)
+		return
+	}
 	own, err := s.owned(ctx)
 	if err != nil {
 		s.unavailable(err)
@@ -131,7 +141,7 @@ func (s *Session) foreign(ctx context.Context, c cmd) {
 	s.onOwn = true
 	s.alone(ctx, c)
 	if s.own == own && (len(s.batch.Replies) == 0 || !bytes.HasPrefix(s.batch.Replies[0].Raw, []byte("-ERR unknown "))) {
-		own.pinned, own.stained = true, true
+		own.pinned, own.stained = !s.sharded, true
 	}
 }
 
@@ -191,4 +201,6 @@ func (s *Session) queue(ctx context.Context, c cmd) {
 }
 
 // subscribed reports whether the client has subscriptions.
-func (s *Session) subscribed() bool { return s.own != nil && !s.own.topics.none() }
+func (s *Session) subscribed() bool {
+	return s.own != nil && !s.own.topics.none() || s.ears != nil && !s.ears.topics.none()
+}

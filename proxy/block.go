@@ -18,6 +18,10 @@ func (s *Session) block(ctx context.Context, c cmd) {
 		s.quit = true
 		return
 	}
+	if s.sharded {
+		s.blockOnNode(ctx, c)
+		return
+	}
 	own, err := s.pumped(ctx)
 	if err != nil {
 		s.unavailable(err)
@@ -104,7 +108,11 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 		if !s.wait(ctx, own) {
 			return
 		}
-		if raw := s.batch.Replies[0].Raw; isNull(raw) || isError(raw) {
+		if raw := s.batch.Replies[0].Raw; s.sharded && s.followWait(ctx, raw) {
+			if own = s.own; own == nil {
+				return
+			}
+		} else if isNull(raw) || isError(raw) {
 			s.edit()
 			return
 		}
@@ -166,12 +174,16 @@ const unblockTries = 10 * time.Millisecond
 // one, and then the reply holds it, or it takes none.
 func (s *Session) letGo(ctx context.Context, own *own) {
 	b := upstream.Batch{Req: appendCommand(nil, unblock(own.conn.ID, "TIMEOUT")), Count: 1}
-	_ = s.pool().Link(2, s.pool().DB()).Do(ctx, &b)
+	_ = own.node.Link(2, s.pool().DB()).Do(ctx, &b)
 	_ = s.conn.SetReadDeadline(time.Now().Add(unblockTries))
 }
 
 // subscribe changes what the client is subscribed to. Every channel is confirmed, so the number of replies is known.
 func (s *Session) subscribe(ctx context.Context, c cmd) {
+	if s.sharded {
+		s.subscribeOnNodes(ctx, c)
+		return
+	}
 	own, err := s.pumped(ctx)
 	if err != nil {
 		s.unavailable(err)

@@ -29,13 +29,15 @@ type about struct {
 	db       int
 	channels int
 	patterns int
-	upstream int64 // the upstream's id of its own connection, 0: it has none that others could ask for
-	exposed  bool  // it is kept as long as the client, for invalidations of others
+	node     *upstream.Pool // the node on which that is
+	upstream int64          // the upstream's id of its own connection, 0: it has none that others could ask for
+	exposed  bool           // it is kept as long as the client, for invalidations of others
 	tracks   bool
 	bcast    bool
 	redirect int64 // the client to which its invalidations go
 	stateful bool  // it may be silent for long: it has subscriptions, or tracks, or blocks
 	multi    bool
+	notified bool // it hears keyspace notifications of a cluster's nodes, of which more may come
 }
 
 // describe publishes the session's state of now.
@@ -49,14 +51,20 @@ func (s *Session) rename(f func(*about)) {
 		a.tenant, a.user = s.tenant.Name, s.tenant.User
 	}
 	a.stateful, a.multi, a.channels, a.patterns, a.upstream = false, false, 0, 0, 0
+	a.node, a.notified = nil, false
 	a.exposed, a.tracks, a.bcast, a.redirect = false, false, false, -1
 	if o := s.own; o != nil {
-		a.upstream, a.exposed = o.conn.ID, o.exposed
+		a.upstream, a.node, a.exposed = o.conn.ID, o.node, o.exposed
 		a.stateful, a.multi = o.pump != nil, s.tx.open
 		a.channels, a.patterns = o.topics.count()
 		if a.tracks, a.bcast = o.tracks, o.bcast; o.tracks {
 			a.redirect = o.redirect.Load()
 		}
+	}
+	if e := s.ears; e != nil {
+		a.stateful = true
+		a.channels, a.patterns = e.topics.count()
+		a.notified = e.known != nil
 	}
 	f(&a)
 	s.about.Store(&a)

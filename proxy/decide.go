@@ -28,11 +28,16 @@ func (s *Session) decide(c cmd) bool {
 
 // place puts the command into the batch as the tenant's policy wants it, or a refusal into its slot.
 func (s *Session) place(c cmd) {
-	if s.policy.Transparent() {
-		s.pass(c)
-	} else if s.known(c) {
-		s.govern(c)
+	if s.sharded {
+		s.placeUnit(c)
+		return
 	}
+	s.placeOne(c)
+}
+
+// placeOne is place for a command that goes to one node.
+func (s *Session) placeOne(c cmd) {
+	s.rule(c)
 	refused := s.slots[len(s.slots)-1].text
 	if !refused && s.policy.Shadow() != nil {
 		s.observe(c)
@@ -43,6 +48,15 @@ func (s *Session) place(c cmd) {
 	if s.cached(c) && refused {
 		s.batch.Req = appendCommand(s.batch.Req, next)
 		s.batch.Count++
+	}
+}
+
+// rule puts the command into the batch by the rules, or a refusal into its slot.
+func (s *Session) rule(c cmd) {
+	if s.policy.Transparent() {
+		s.pass(c)
+	} else if s.known(c) {
+		s.govern(c)
 	}
 }
 
@@ -150,8 +164,10 @@ func appendLockedOut(dst []byte, c cmd) []byte {
 }
 
 // refuse gives the command at hand a slot that is answered here: withText is s.local with the answer appended.
-func (s *Session) refuse(withText []byte) {
-	s.slots = append(s.slots, slot{text: true, start: len(s.local), end: len(withText), mute: s.mute.next()})
+func (s *Session) refuse(withText []byte) { s.refuseAs(withText, s.mute.next()) }
+
+func (s *Session) refuseAs(withText []byte, mute bool) {
+	s.slots = append(s.slots, slot{text: true, start: len(s.local), end: len(withText), mute: mute})
 	s.local = withText
 	if s.tx.open {
 		s.spoil()

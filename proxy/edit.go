@@ -44,6 +44,8 @@ func (s *Session) edit() {
 		s.out = s.answer(s.out, sl)
 		if sl.marks < sl.lastMark {
 			s.remember(sl)
+		} else if sl.split != nil {
+			s.rememberParts(sl)
 		}
 	}
 }
@@ -55,6 +57,17 @@ func (s *Session) answer(dst []byte, sl *slot) []byte {
 			return dst
 		}
 		return append(dst, s.local[sl.start:sl.end]...)
+	}
+	if s.sharded {
+		if sl.split != nil {
+			return s.joined(dst, sl)
+		}
+		if err := s.batch.Replies[sl.first].Err; err != nil {
+			if sl.mute {
+				return dst
+			}
+			return appendUnavailable(dst, err)
+		}
 	}
 	if sl.would != nil {
 		raw, _ := s.pick(sl)

@@ -34,6 +34,7 @@ type flight struct {
 	tick   int64    // Recent's clock when it was begun
 	cut    bool     // there was no room for more values
 	lost   error    // why there are no replies
+	united int      // replies that are in units
 	sent   bool     // started on a link that has not been waited for
 }
 
@@ -47,6 +48,7 @@ func (s *Session) begin() {
 	s.batch.Req = s.batch.Req[:0]
 	s.batch.Limits = s.batch.Limits[:0]
 	s.batch.Count = 0
+	s.batch.Units, s.united = s.batch.Units[:0], 0
 	s.lost, s.sent, s.cut, s.at = nil, false, false, 0
 	if !s.tx.open {
 		s.inTx, s.marks = s.inTx[:0], s.marks[:0]
@@ -55,13 +57,15 @@ func (s *Session) begin() {
 		s.policy = s.tenant.Policy()
 	}
 	s.tick = s.srv.tick()
+	s.sharded = s.pool().Sharded()
+	s.special = s.sharded || s.srv.cfg.Facade
 	s.route()
 }
 
 // route chooses where the batch goes. Keys that are watched need a connection of the client's own only for WATCH and for the
 // transaction itself; what is sent in between must not meet a MULTI of ours there.
 func (s *Session) route() {
-	own := s.own != nil && (s.onOwn || s.tx.open || s.own.pump != nil || s.own.pinned)
+	own := s.own != nil && (s.onOwn || s.tx.open || !s.sharded && (s.own.pump != nil || s.own.pinned)) // of a cluster it is one node's
 	s.onOwn = false
 	switch {
 	case s.fixed != nil:
@@ -79,6 +83,9 @@ func (s *Session) seal() {
 		s.batch.Req = append(s.batch.Req, "*1\r\n$7\r\nDISCARD\r\n"...)
 		s.batch.Count++
 		s.tx.open, s.quit = false, true
+		if s.sharded {
+			s.unit(s.tx.slot)
+		}
 	}
 }
 
@@ -87,6 +94,9 @@ func (s *Session) exchange(ctx context.Context) error {
 	s.seal()
 	s.batch.Max = s.srv.cfg.Output
 	err := s.link.Do(ctx, &s.batch)
+	if err == nil && s.sharded {
+		err = s.afterExchange()
+	}
 	if err != nil {
 		s.bereave()
 	}

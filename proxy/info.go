@@ -37,6 +37,9 @@ func (s *Session) info(dst, raw, databases []byte) ([]byte, error) {
 		info = withoutDatabases(info)
 		info = bytes.Replace(info, keyspaceHead, append(bytes.Clone(keyspaceHead), databases...), 1)
 	}
+	if s.special {
+		info = s.mode(info)
+	}
 	if all {
 		if len(info) > 0 {
 			info = append(info, "\r\n"...)

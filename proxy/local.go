@@ -19,7 +19,7 @@ type handler func(s *Session, ctx context.Context, c cmd)
 
 // local has the handlers of commands that concern the client's own connection, by row of the table.
 var local = handlers(map[string]handler{
-	"ASKING":              (*Session).noCluster,
+	"ASKING":              (*Session).clusterOnly,
 	"AUTH":                (*Session).auth,
 	"CLIENT GETNAME":      (*Session).clientGetName,
 	"CLIENT GETREDIR":     (*Session).clientGetRedir,
@@ -38,8 +38,8 @@ var local = handlers(map[string]handler{
 	"HELLO":               (*Session).hello,
 	"PING":                (*Session).ping,
 	"QUIT":                (*Session).leave,
-	"READONLY":            (*Session).noCluster,
-	"READWRITE":           (*Session).noCluster,
+	"READONLY":            (*Session).clusterOnly,
+	"READWRITE":           (*Session).clusterOnly,
 	"RESET":               (*Session).reset,
 	"SELECT":              (*Session).selectDB,
 })
@@ -58,6 +58,15 @@ var ours = rows("CLIENT")
 
 // execs is the one command that Redis answers in its own way to a client that is not authenticated.
 var execs = rows("EXEC")
+
+// helloWords change the RESP version of a connection.
+func helloWords(proto int) []string { return []string{"HELLO", strconv.Itoa(proto)} }
+
+// keyspaceWords ask for what each database holds.
+var keyspaceWords = []string{"INFO", "keyspace"}
+
+// askingWord goes before a command for a slot that is on its way to the node.
+var askingWord = []string{"ASKING"}
 
 // crossProtocol are the beginnings of HTTP requests. Redis takes them for an attack by way of a browser and hangs up, and so
 // do we: passed on, they would have it hang up on the shared link.
@@ -150,6 +159,8 @@ func (s *Session) leave(context.Context, cmd) {
 // reset puts the session back to how it began, as RESET does since Redis 6.2.
 func (s *Session) reset(context.Context, cmd) {
 	s.disown(false)
+	s.deafen()
+	s.tx = transaction{}
 	s.proto, s.link = 2, nil
 	s.mute = muting{}
 	s.reply(redcon.AppendString(nil, "RESET"))
@@ -251,6 +262,10 @@ func (s *Session) speak(ctx context.Context, proto int) error {
 	} else {
 		s.disown(false)
 	}
+	if err := s.hearIn(ctx, proto); err != nil {
+		s.quit = true
+		return err
+	}
 	s.proto, s.link = proto, nil
 	s.describe()
 	return nil
@@ -265,7 +280,11 @@ func (s *Session) appendHello(dst []byte) []byte {
 	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "version"), cmp.Or(s.pool().Version(), oldestVersion))
 	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "proto"), int64(s.proto))
 	dst = redcon.AppendInt(redcon.AppendBulkString(dst, "id"), s.id)
-	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "mode"), "standalone")
+	mode := "standalone"
+	if s.srv.cfg.Facade {
+		mode = "cluster"
+	}
+	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "mode"), mode)
 	dst = redcon.AppendBulkString(redcon.AppendBulkString(dst, "role"), "master")
 	return redcon.AppendArray(redcon.AppendBulkString(dst, "modules"), 0)
 }

@@ -15,7 +15,9 @@ import (
 // so that the straight line stays the same. The session owns it.
 type own struct {
 	conn    *upstream.Conn
-	pump    *pump // set while the upstream may speak unasked
+	node    *upstream.Pool // whose it is
+	slot    int            // of a cluster's: the hash slot of what is watched there; upstream.NoSlot: of anything
+	pump    *pump          // set while the upstream may speak unasked
 	timeout time.Duration
 	patient func() bool // whether a reply that is late may still come; nil: it may not
 	replies []byte      // backs the batch's replies while there is no pump
@@ -87,9 +89,7 @@ func (o *own) read(limit int64) (over int64, err error) {
 // speak has the pump expect pushes of that RESP version.
 func (o *own) speak(proto int) {
 	if o.pump != nil {
-		o.pump.mu.Lock()
-		o.pump.proto = proto
-		o.pump.mu.Unlock()
+		o.pump.speak(proto)
 	}
 }
 
@@ -97,22 +97,14 @@ func (o *own) speak(proto int) {
 func (o *own) Close() error { return o.conn.Close() }
 
 // owned returns the session's own connection, which it takes if it has none. Its state there starts empty.
-func (s *Session) owned(ctx context.Context) (*own, error) {
-	if s.own != nil {
-		return s.own, nil
-	}
-	conn, err := s.pool().Dedicated(ctx, s.proto, s.db)
-	if err != nil {
-		return nil, err
-	}
-	s.own = &own{conn: conn, timeout: s.pool().ReadTimeout()}
-	s.link = s.own
-	return s.own, nil
-}
+func (s *Session) owned(ctx context.Context) (*own, error) { return s.ownedOn(ctx, s.pool()) }
 
 // pumped returns the session's own connection with a pump on it.
-func (s *Session) pumped(ctx context.Context) (*own, error) {
-	o, err := s.owned(ctx)
+func (s *Session) pumped(ctx context.Context) (*own, error) { return s.pumpedOn(ctx, s.pool()) }
+
+// pumpedOn is pumped, on that node.
+func (s *Session) pumpedOn(ctx context.Context, node *upstream.Pool) (*own, error) {
+	o, err := s.ownedOn(ctx, node)
 	if err == nil && o.pump == nil {
 		tenant := s.tenant
 		o.pump = &pump{
@@ -125,6 +117,22 @@ func (s *Session) pumped(ctx context.Context) (*own, error) {
 		s.describe()
 	}
 	return o, err
+}
+
+// elsewhere puts the session's own connection aside, so that it can take another for a while. What it returns gives that back.
+func (s *Session) elsewhere() (back func()) {
+	other := s.own
+	s.own = nil
+	return func() {
+		if other == nil {
+			return
+		}
+		if s.own != nil {
+			s.disown(true)
+		}
+		s.own = other
+		s.describe()
+	}
 }
 
 // disown goes back to the shared link. The connection is given to the next client if it is clean, else closed.

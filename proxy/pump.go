@@ -19,15 +19,17 @@ import (
 // that come between them keep their place: a reply must not overtake the invalidation of what it holds. In RESP3 some come inside
 // a reply: what a command in a transaction tells its own client, Redis writes into the middle of EXEC's array.
 type pump struct {
-	conn   *upstream.Conn
-	client net.Conn
-	proto  int
-	show   func(dst, raw []byte) []byte // what the client sees of a push
-	lifts  atomic.Bool                  // replies are edited: pushes inside them are taken out, else they stay where they are
-	report func(why string)             // called when the pump ends the client
-	output int64                        // bytes of pushes kept for the client at most
-	done   chan struct{}                // capacity 1: the batch has its replies, or never will
-	ended  chan struct{}                // closed when the pump's goroutine is gone
+	conn    *upstream.Conn
+	client  net.Conn
+	proto   int
+	show    func(dst, raw []byte) []byte // what the client sees of a push
+	lifts   atomic.Bool                  // replies are edited: pushes inside them are taken out, else they stay where they are
+	dropped func(raw []byte)             // told of an unsubscription that nobody asked for; nil: there is none
+	leaving []byte                       // the sharded channel that the batch unsubscribes from, if any
+	report  func(why string)             // called when the pump ends the client
+	output  int64                        // bytes of pushes kept for the client at most
+	done    chan struct{}                // capacity 1: the batch has its replies, or never will
+	ended   chan struct{}                // closed when the pump's goroutine is gone
 
 	mu      sync.Mutex // held while writing to the client, which is what it orders
 	busy    bool       // a batch is under way, or its replies have not been written
@@ -97,6 +99,10 @@ var errBehind = errors.New("pushes above the output limit")
 
 // take puts one value where it belongs. An error ends the client.
 func (p *pump) take(raw []byte, over int64) error {
+	if p.dropped != nil && over == 0 && p.isDropped(raw) {
+		p.dropped(raw)
+		return nil
+	}
 	if over == 0 && p.isPush(raw) {
 		// A client that waits for a blocking command has been told all that it was owed: it need not wait for this too.
 		if !p.busy || p.wake && len(p.replies)+len(p.pushes) == 0 {
@@ -114,6 +120,12 @@ func (p *pump) take(raw []byte, over int64) error {
 	}
 	p.reply(raw, over)
 	return nil
+}
+
+// isDropped reports whether an unsubscription answers nothing that was sent.
+func (p *pump) isDropped(raw []byte) bool {
+	word, name := firstTwo(raw)
+	return string(word) == "sunsubscribe" && (p.want <= 0 || !bytes.Equal(name, p.leaving))
 }
 
 // tell writes a push to the client.
@@ -182,6 +194,13 @@ func (p *pump) finish() {
 	if p.wake {
 		_ = p.client.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// speak has the pump expect pushes of that RESP version.
+func (p *pump) speak(proto int) {
+	p.mu.Lock()
+	p.proto = proto
+	p.mu.Unlock()
 }
 
 // broken reports why the upstream connection ended, nil if it hasn't.
@@ -338,6 +357,19 @@ func (p *pump) isPush(raw []byte) bool {
 // isConfirmation reports whether raw is what SUBSCRIBE and its like are answered with.
 func isConfirmation(raw []byte) bool {
 	return bytes.HasSuffix(firstWord(raw), []byte("subscribe"))
+}
+
+// firstTwo are the texts of an aggregate's first two elements.
+func firstTwo(raw []byte) (first, second []byte) {
+	i := 0
+	for elem := range elems(raw) {
+		text, _ := resp.Bulk(elem)
+		if i++; i == 2 {
+			return first, text
+		}
+		first = text
+	}
+	return first, nil
 }
 
 // firstWord is the text of an aggregate's first element.

@@ -98,7 +98,7 @@ func (s *Session) catchUp(ctx context.Context) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	if s.own != nil && !s.own.idle() {
+	if s.own != nil && !s.own.idle() || s.ears != nil {
 		s.srv.log.Warn("client closed: its tenant has moved, with what it held upstream", zap.Int64("client", s.id),
 			zap.String("tenant", t.Name), zap.String("addr", s.peer()))
 		return errMoved

@@ -61,6 +61,9 @@ func (s *Session) lacksScript(ctx context.Context) bool {
 		return false
 	}
 	ask := upstream.Batch{Req: appendCommand(nil, scriptExists(s.sum)), Count: 1}
+	if len(s.batch.Units) > 0 { // of a cluster's nodes each has scripts of its own
+		ask.Units = []upstream.Unit{{Slot: s.batch.Units[0].Slot, End: len(ask.Req), Count: 1}}
+	}
 	return s.link.Do(ctx, &ask) == nil && bytes.Equal(ask.Replies[0].Raw, []byte("*1\r\n:0\r\n"))
 }
 

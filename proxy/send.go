@@ -29,6 +29,7 @@ type slot struct {
 	start   int
 	end     int
 	would   *pending // what observed rules wait to see in the reply; nil: nothing
+	split   *split   // it is carried out in parts; nil: it is not
 
 	marks, lastMark int // what Recent is to know of it: flight.marks[marks:lastMark]
 }

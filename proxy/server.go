@@ -41,6 +41,8 @@ type Config struct {
 	KeepAlive  time.Duration // between TCP keep-alive probes
 	Drain      time.Duration // how long what is in flight may take at the end
 	Version    string        // of Sessiongate, for INFO
+	Facade     bool          // clients see a cluster of one node, the proxy, whatever the upstream is
+	Announce   string        // host:port of that node; empty: where the client has connected to
 }
 
 // Defaults are Redis's own limits where Redis has them.

@@ -41,6 +41,13 @@ type Session struct {
 	link   upstream.Link // where the batch goes: a shared link, or own
 	own    *own          // upstream connection of this client alone, nil if it needs none
 
+	sharded   bool          // the upstream is a cluster
+	special   bool          // it is, or it is shown as one
+	unitNames []command.Ref // backs the names of slotOf
+	heard     atomic.Int64  // shared: since when an ear writes, as writing
+	wrote     int           // the slot of the last write, for WAIT
+	ears      *ears         // where a client of a cluster hears what it has subscribed to; nil: it has not
+
 	*flight           // the batch at hand
 	flying  []*flight // batches whose replies have not been edited, in order
 	spare   []*flight // for reuse
@@ -75,7 +82,7 @@ type Session struct {
 }
 
 func newSession(srv *Server, conn net.Conn, id int64) *Session {
-	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.main.DB(), window: int(srv.window.Load()), flight: &flight{}}
+	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.main.DB(), window: int(srv.window.Load()), flight: &flight{}, wrote: upstream.NoSlot}
 	s.in = newReader(conn, srv.cfg.Limits)
 	s.active.Store(srv.clock.Load())
 	s.about.Store(&about{since: time.Now()})
@@ -97,6 +104,7 @@ func (s *Session) run(ctx context.Context) {
 	defer func() { // in this order: a pump may be writing to the client
 		_ = s.conn.Close()
 		s.disown(false)
+		s.deafen()
 		if s.tenant != nil {
 			s.tenant.leave()
 		}
@@ -119,7 +127,7 @@ func (s *Session) run(ctx context.Context) {
 // serve carries commands from the client to Redis and replies back, until the client leaves.
 func (s *Session) serve(ctx context.Context) error {
 	for !s.quit {
-		if err := s.fill(); err != nil {
+		if err := s.fill(ctx); err != nil {
 			return err
 		}
 		for more := true; more; {
@@ -139,12 +147,15 @@ func (s *Session) serve(ctx context.Context) error {
 }
 
 // fill blocks until a whole command has arrived.
-func (s *Session) fill() error {
+func (s *Session) fill(ctx context.Context) error {
 	for {
 		if s.killed.Load() || s.srv.draining.Load() { // its wake-up may have been taken for that of a reply
 			return io.EOF
 		}
 		s.expose()
+		if err := s.hear(ctx); err != nil {
+			return err
+		}
 		err := s.in.fill()
 		if err == nil {
 			s.active.Store(s.srv.clock.Load())

@@ -55,7 +55,7 @@ func (s *Session) configSet(ctx context.Context, c cmd) {
 		s.say("NOPERM the 'config|set' command sets nothing but " + notifications + " here")
 		return
 	}
-	if err := s.notify(ctx, c.args[3]); err != nil {
+	if err := s.notifyAll(ctx, c.args[3]); err != nil {
 		s.fail(err)
 		return
 	}
@@ -66,6 +66,21 @@ func (s *Session) configSet(ctx context.Context, c cmd) {
 const notifyTries = 10
 
 var errNotify = errors.New("somebody else keeps changing " + notifications)
+
+// notifyAll is notify on every node of a cluster, each of which tells of its own keys.
+func (s *Session) notifyAll(ctx context.Context, flags []byte) error {
+	if !s.sharded {
+		return s.notify(ctx, flags)
+	}
+	for _, node := range s.pool().Masters() {
+		back := s.turnTo(node)
+		err := s.notify(ctx, flags)
+		if back(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // notify adds flags to the upstream's setting, and looks whether they have stayed.
 func (s *Session) notify(ctx context.Context, flags []byte) error {

@@ -33,11 +33,17 @@ func (s *Session) checkTimeouts() {
 		_ = s.conn.SetWriteDeadline(now)
 		return
 	}
+	if since := s.heard.Load(); since != 0 && now.Sub(time.Unix(since, 0)) > cfg.Write+time.Second {
+		_ = s.conn.SetWriteDeadline(now)
+		return
+	}
 	if s.shaking.Load() { // has its own limit
 		return
 	}
 	a := s.about.Load()
 	switch {
+	case a.notified:
+		s.interrupt()
 	case a.stateful: // Redis exempts subscribers and blocked clients from its timeout too
 	case cfg.Idle > 0 && silent > cfg.Idle+time.Second:
 		s.kill()

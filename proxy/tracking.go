@@ -76,6 +76,10 @@ func (s *Session) granted(own *own) bool {
 // What a client that doesn't track may say besides ON needs no connection of its own.
 func (s *Session) track(ctx context.Context, c cmd) {
 	on := command.IsWord(c.args[2], "ON")
+	if s.sharded && on {
+		s.refuseTracking(ctx)
+		return
+	}
 	if on || s.tx.open {
 		if _, err := s.pumped(ctx); err != nil {
 			s.unavailable(err)
@@ -108,6 +112,17 @@ func (s *Session) track(ctx context.Context, c cmd) {
 	own.bcast = on && slices.ContainsFunc(c.args[3:], func(arg []byte) bool { return command.IsWord(arg, "BCAST") })
 	own.redirect.Store(target)
 	s.describe()
+}
+
+// errClusterTracking says why not: each node would have to be told of the connection that hears of its keys, for as long as the client is there.
+const errClusterTracking = "ERR CLIENT TRACKING is not possible in front of a cluster: what a client reads is tracked by the node that has it, on one connection"
+
+// refuseTracking answers CLIENT TRACKING ON in front of a cluster.
+func (s *Session) refuseTracking(ctx context.Context) {
+	s.begin()
+	s.refuse(redcon.AppendError(s.local, errClusterTracking))
+	s.forward(ctx)
+	s.edit()
 }
 
 // overlaps reports whether Redis has refused to track every key of the namespace because the client tracks some already. Where
@@ -320,8 +335,8 @@ func (s *Session) clientUnblock(ctx context.Context, c cmd) {
 	}
 	if o := s.sibling(id); o != nil {
 		o.named.Store(true) // before its id is read: see disown
-		if there := o.about.Load().upstream; there != 0 {
-			raws, err := s.ask(ctx, unblock(there, how))
+		if a := o.about.Load(); a.upstream != 0 {
+			raws, err := s.askNode(ctx, a.node, unblock(a.upstream, how))
 			if err != nil {
 				s.fail(err)
 				return

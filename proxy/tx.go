@@ -7,15 +7,18 @@ import (
 
 	"sessiongate/command"
 	"sessiongate/resp"
+	"sessiongate/upstream"
 )
 
 // transaction is what the session knows between MULTI and EXEC. The commands are decided and sent like any others; what is
 // different is that their replies come in EXEC's array, together with those of the EXPIRE commands that follow them.
 type transaction struct {
 	open  bool
-	moves bool // a SELECT is queued
-	start int  // where it begins in the flight's inTx
-	marks int  // where it begins in the flight's marks
+	moves bool  // a SELECT is queued
+	start int   // where it begins in the flight's inTx
+	marks int   // where it begins in the flight's marks
+	slot  int   // of its keys so far, in front of a cluster; upstream.NoSlot: it has had none
+	kept  []cmd // in front of a cluster: those that wait for a node, its MULTI first; one without arguments was refused
 
 	would []*pending // what observed rules wait to see of each command, where all passes unchanged
 }
@@ -32,7 +35,7 @@ const failing = "*1\r\n$4\r\nAUTH\r\n"
 
 // enterTx notes that the commands to come are queued.
 func (s *Session) enterTx() {
-	s.tx = transaction{open: true, start: len(s.inTx), marks: len(s.marks)}
+	s.tx = transaction{open: true, start: len(s.inTx), marks: len(s.marks), slot: upstream.NoSlot}
 }
 
 // spoil has the open transaction fail at EXEC, as Redis does when it can't queue a command: one was refused here.
@@ -44,12 +47,17 @@ func (s *Session) spoil() {
 // multi opens a transaction that has not arrived whole: it gets a connection of its own until it ends. (One that has
 // arrived whole stays on the line and rides the shared link, since a batch is contiguous on the wire.)
 func (s *Session) multi(ctx context.Context, c cmd) {
+	if s.sharded && s.own == nil {
+		s.setAfloat(c)
+		return
+	}
 	if _, err := s.owned(ctx); err != nil {
 		s.unavailable(err)
 		s.quit = true // what follows must not run outside of the transaction that there isn't
 		return
 	}
 	s.enterTx()
+	s.tx.slot = s.own.slot
 	s.alone(ctx, c)
 }
 
@@ -87,7 +95,14 @@ func (s *Session) unwatch(ctx context.Context, c cmd) {
 
 // watch has the client's keys watched on a connection of its own, as WATCH belongs to a connection.
 func (s *Session) watch(ctx context.Context, c cmd) {
-	own, err := s.owned(ctx)
+	slot := upstream.NoSlot
+	if s.sharded {
+		if slot = s.slotOf(c); slot == severalSlots || s.own != nil && s.own.slot != slot {
+			s.say(errCrossSlot)
+			return
+		}
+	}
+	own, err := s.ownedAt(ctx, slot)
 	if err != nil {
 		s.unavailable(err)
 		s.quit = true // what follows must not run as if the keys were watched
@@ -108,7 +123,7 @@ func (s *Session) whole() bool {
 	s.in.peek(func(args [][]byte) bool {
 		spec := command.Lookup(args)
 		switch {
-		case spec == nil || s.composes(spec) != nil && !wholeInTx[spec.ID]:
+		case spec == nil || s.composes(spec) != nil && !wholeInTx[spec.ID] || s.special && s.spreads(spec) != nil:
 			return false
 		case spec.Flags&command.Script != 0: // may take its time, and another role for a while
 			return false
@@ -146,7 +161,7 @@ func (s *Session) alone(ctx context.Context, c cmd) {
 // follow keeps track of the state that a command on the line leaves behind.
 func (s *Session) follow(c cmd) {
 	if s.tx.open && c.spec.Flags&command.Script != 0 && s.own != nil {
-		s.own.patient = s.pool().Alive
+		s.own.patient = s.own.node.Alive
 	}
 	switch c.spec.State {
 	case command.Begin:

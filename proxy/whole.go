@@ -67,11 +67,19 @@ func (s *Session) ask(ctx context.Context, cmds ...[]string) ([][]byte, error) {
 		s.batch.Req = appendCommand(s.batch.Req, args)
 		s.batch.Count++
 	}
+	return s.answers(ctx)
+}
+
+// answers sends the batch, which is of commands of our own, and returns the raw replies. An error of one of them is one of all.
+func (s *Session) answers(ctx context.Context) ([][]byte, error) {
 	if err := s.exchange(ctx); err != nil {
 		return nil, err
 	}
 	raws := make([][]byte, len(s.batch.Replies))
 	for i, r := range s.batch.Replies {
+		if r.Err != nil {
+			return nil, r.Err
+		}
 		if isError(r.Raw) {
 			return nil, errors.New(string(bytes.TrimRight(r.Raw[1:], "\r\n")))
 		}
@@ -120,6 +128,21 @@ func (s *Session) scan(ctx context.Context, page func(keys []string) error) erro
 
 // scanFor is scan for the names that match a pattern of the client's.
 func (s *Session) scanFor(ctx context.Context, bare []byte, page func(keys []string) error) error {
+	if !s.sharded {
+		return s.scanOne(ctx, bare, page)
+	}
+	for _, node := range s.pool().Masters() {
+		back := s.turnTo(node)
+		err := s.scanOne(ctx, bare, page)
+		if back(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanOne is scanFor on one server.
+func (s *Session) scanOne(ctx context.Context, bare []byte, page func(keys []string) error) error {
 	pattern := string(append(appendEscaped(nil, s.policy.Prefix()), bare...))
 	for cursor := "0"; ; {
 		raws, err := s.ask(ctx, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", scanStep})
@@ -231,6 +254,9 @@ func (s *Session) flushAll(ctx context.Context, c cmd) {
 
 // inEach has f look at one database after the other, on shared links.
 func (s *Session) inEach(ctx context.Context, dbs []int, f func(context.Context) error) error {
+	if s.sharded { // it has one, on several nodes
+		return f(ctx)
+	}
 	home, link := s.db, s.link
 	defer func() { s.db, s.link, s.fixed = home, link, nil }()
 	for _, db := range dbs {
@@ -250,6 +276,10 @@ func (s *Session) removeAll(ctx context.Context) error {
 	return s.scan(ctx, func(keys []string) error {
 		if len(keys) == 0 {
 			return nil
+		}
+		if s.sharded { // keys of two slots in one command it refuses
+			_, err := s.askEach(ctx, "UNLINK", keys)
+			return err
 		}
 		_, err := s.ask(ctx, append([]string{"UNLINK"}, keys...))
 		return err
@@ -277,7 +307,7 @@ func (s *Session) randomKey(ctx context.Context, _ cmd) {
 	for i := range tries {
 		tries[i] = []string{"RANDOMKEY"}
 	}
-	raws, err := s.ask(ctx, tries...)
+	raws, err := s.draw(ctx, tries)
 	if err != nil {
 		s.fail(err)
 		return
@@ -305,6 +335,18 @@ func (s *Session) randomKey(ctx context.Context, _ cmd) {
 	default:
 		s.reply(redcon.AppendBulkString(nil, chosen[len(prefix):]))
 	}
+}
+
+// draw asks for random keys, in front of a cluster on a node that is chosen by how many it has.
+func (s *Session) draw(ctx context.Context, tries [][]string) ([][]byte, error) {
+	if !s.sharded {
+		return s.ask(ctx, tries...)
+	}
+	node, err := s.weighted(ctx)
+	if err != nil || node == nil {
+		return nil, err
+	}
+	return s.askNode(ctx, node, tries...)
 }
 
 // numPat counts the patterns of the tenant's clients of this proxy; the upstream counts everybody's.

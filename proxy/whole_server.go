@@ -65,6 +65,23 @@ const inScript = "?:0"
 // slowLog returns the entries about commands all of whose names are in the namespace, with bare names. Who has sent them isn't
 // told: upstream that is a proxy, or none of the tenant's clients. What scripts have called is left out, since checks of ours do so too.
 func (s *Session) slowLog(ctx context.Context) (entries [][]byte, err error) {
+	if !s.sharded {
+		return s.slowLogOfOne(ctx)
+	}
+	for _, node := range s.pool().Masters() {
+		back := s.turnTo(node)
+		own, err := s.slowLogOfOne(ctx)
+		if back(); err != nil {
+			return nil, err
+		}
+		entries = append(entries, own...)
+	}
+	sortSlow(entries)
+	return entries, nil
+}
+
+// slowLogOfOne is slowLog of one server.
+func (s *Session) slowLogOfOne(ctx context.Context) (entries [][]byte, err error) {
 	raws, err := s.ask(ctx, []string{"SLOWLOG", "GET", "-1"})
 	if err != nil {
 		return nil, err
@@ -231,11 +248,7 @@ func (s *Session) countKeys(ctx context.Context) (keys, expires, average int64, 
 		if len(page) == 0 {
 			return nil
 		}
-		cmds := make([][]string, len(page))
-		for i, key := range page {
-			cmds[i] = []string{"PTTL", key}
-		}
-		raws, err := s.ask(ctx, cmds...)
+		raws, err := s.askEach(ctx, "PTTL", page)
 		for _, raw := range raws {
 			switch left, _ := resp.Int(raw); {
 			case left == -2: // it has gone meanwhile

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // library is the connections that go-redis has from us. It can't be told to leave a server, so they are closed under it.
@@ -85,6 +87,20 @@ func (p *Pool) dialForLibrary(ctx context.Context, _, _ string) (net.Conn, error
 		conn = b
 	}
 	return p.trusted().secure(conn, at.addr), nil
+}
+
+// clientAt is a client with one connection, to the server at addr.
+func (p *Pool) clientAt(addr string) *redis.Client {
+	o := *p.opt
+	o.Protocol, o.PoolSize, o.TLSConfig, o.CredentialsProviderContext = 2, 1, nil, p.credentials
+	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := p.tcp(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		return p.trusted().secure(conn, addr), nil
+	}
+	return redis.NewClient(&o)
 }
 
 // trusted is the identity that the upstream is known to take, or else the one to try.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,8 +30,12 @@ type place struct {
 // freeze is the time of a failover, in which nothing new is written.
 type freeze struct{ over chan struct{} }
 
-// Addr is the upstream's address, without credentials: for people and logs. Where sentinels know it, it is the present master's.
+// Addr is the upstream's address, without credentials: for people and logs. Where sentinels know it, it is the present master's, and of
+// a cluster those that are configured.
 func (p *Pool) Addr() string {
+	if len(p.target.nodes) > 0 {
+		return strings.Join(p.target.nodes, ",")
+	}
 	if at := p.place.Load(); at.addr != "" {
 		return at.addr
 	}

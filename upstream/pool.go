@@ -36,9 +36,13 @@ type Pool struct {
 	place     atomic.Pointer[place]
 	frozen    atomic.Pointer[freeze] // nil: nothing is
 	replicas  atomic.Pointer[[]string]
-	sentinels *sentinels // nil: the URL's host is the upstream
-	identity  atomic.Pointer[Identity]
-	proven    atomic.Pointer[Identity] // the last one that the upstream has taken; nil: none yet
+	sentinels *sentinels                // nil: the URL's host is the upstream
+	identity  *atomic.Pointer[Identity] // one for all nodes of a cluster
+	proven    atomic.Pointer[Identity]  // the last one that the upstream has taken; nil: none yet
+
+	cluster *cluster    // its nodes, if it is sharded: it has no connections of its own then
+	member  *cluster    // that it is a node of
+	follows atomic.Bool // it is a replica
 
 	mu      sync.Mutex // a leaf: nothing else is locked under it
 	closed  bool
@@ -51,6 +55,7 @@ type Pool struct {
 type setKey struct {
 	proto, db int
 	role      *Role
+	replica   bool // it reads from a replica, and waits for none that is gone
 }
 
 // set is the links of one RESP version, database and role.
@@ -92,30 +97,46 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	opt := target.opt
 	id, err := cfg.identity(target)
 	if err != nil {
 		return nil, err
 	}
+	p := newPool(cfg, target, log)
+	p.identity.Store(id)
+	if len(target.nodes) > 0 {
+		p.govern()
+	} else {
+		p.watch()
+	}
+	return p, nil
+}
+
+// newPool makes a Pool that nobody watches over yet.
+func newPool(cfg Config, target target, log *zap.Logger) *Pool {
 	p := &Pool{
-		serial: pools.Add(1), cfg: cfg, target: target, opt: opt, log: log,
+		serial: pools.Add(1), cfg: cfg, target: target, opt: target.opt, log: log, identity: &atomic.Pointer[Identity]{},
 		sets: map[setKey]*set{}, running: map[*link]struct{}{}, open: map[*Conn]struct{}{},
 		lib: library{conns: map[*borrowed]struct{}{}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.identity.Store(id)
-	p.place.Store(&place{addr: opt.Addr})
+	p.place.Store(&place{addr: p.opt.Addr})
 	if len(target.sentinels) > 0 {
 		p.place.Store(&place{left: make(chan struct{})})
 		p.sentinels = newSentinels(p)
+	}
+	p.admin = p.client(2, p.opt.DB, 4)
+	p.health.begin()
+	return p
+}
+
+// watch starts what looks after the upstream and the connections to it.
+func (p *Pool) watch() {
+	if p.sentinels != nil {
 		p.wg.Go(p.sentinels.run)
 	}
-	p.admin = p.client(2, opt.DB, 4)
-	p.health.begin()
 	p.wg.Add(2)
 	go p.runHealth()
 	go p.runWatchdog()
-	return p, nil
 }
 
 // Serial tells the pools of this process apart, also those that are closed by now.
@@ -127,8 +148,14 @@ func (p *Pool) DB() int { return p.opt.DB }
 // ReadTimeout is how long the upstream may take for a reply.
 func (p *Pool) ReadTimeout() time.Duration { return p.opt.ReadTimeout }
 
-// Admin is a client for ordinary commands of our own, in RESP2 and the URL's database. It never retries.
-func (p *Pool) Admin() *redis.Client { return p.admin }
+// Admin is a client for ordinary commands of our own, in RESP2 and the URL's database; where the pool is sharded, of one of its masters.
+// It never retries.
+func (p *Pool) Admin() *redis.Client {
+	if p.cluster != nil {
+		return p.cluster.admin()
+	}
+	return p.admin
+}
 
 // Link returns a link for the RESP version and database. It connects with the first Do. A client's commands stay
 // in order as long as its session keeps to the link it was given.
@@ -136,7 +163,10 @@ func (p *Pool) Link(proto, db int) Link { return p.LinkAs(nil, proto, db) }
 
 // LinkAs is Link for a role.
 func (p *Pool) LinkAs(role *Role, proto, db int) Link {
-	key := setKey{proto, db, role}
+	return p.linkOf(setKey{proto: proto, db: db, role: role})
+}
+
+func (p *Pool) linkOf(key setKey) Link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sets[key]
@@ -151,6 +181,12 @@ func (p *Pool) LinkAs(role *Role, proto, db int) Link {
 // newSet makes the links of a set. It needs p.mu.
 func (p *Pool) newSet(key setKey) *set {
 	s := &set{}
+	if p.cluster != nil {
+		for i := range routes {
+			s.links = append(s.links, &routed{source: p.cluster, key: key, home: i})
+		}
+		return s
+	}
 	if p.cfg.Driver == DriverGoRedis {
 		s.links = []Link{&plain{pool: p, client: p.clientAs(key)}}
 		return s
@@ -261,12 +297,15 @@ func (p *Pool) client(proto, db, size int) *redis.Client {
 // clientAs makes a go-redis client whose connections have the key's role.
 func (p *Pool) clientAs(key setKey) *redis.Client {
 	client := p.client(key.proto, key.db, 0)
-	if key.role == nil {
+	if key.role == nil && !key.replica {
 		return client
 	}
 	opt := *client.Options()
 	_ = client.Close()
 	opt.OnConnect = func(ctx context.Context, c *redis.Conn) error {
+		if key.replica {
+			_ = c.ReadOnly(ctx) // outside of a cluster it is an error, and not needed
+		}
 		for _, st := range key.role.steps() {
 			args := []any{st.name}
 			for _, arg := range st.args {
@@ -291,6 +330,9 @@ func (p *Pool) clientAs(key setKey) *redis.Client {
 
 // Stats returns the numbers as they are now.
 func (p *Pool) Stats() Stats {
+	if p.cluster != nil {
+		return p.cluster.stats()
+	}
 	s := Stats{
 		Connections: p.stats.connections.Load(),
 		Dedicated:   p.stats.dedicated.Load(),
@@ -331,6 +373,9 @@ func (p *Pool) Close() error {
 	}
 	p.idle.close()
 	err := p.admin.Close()
+	if p.cluster != nil {
+		p.cluster.close()
+	}
 	p.wg.Wait()
 	return err
 }

@@ -14,6 +14,7 @@ import (
 // target is where a URL leads.
 type target struct {
 	opt       *redis.Options // of a Redis; its Addr means nothing where there are sentinels
+	nodes     []string       // host:port of some of a Redis Cluster's
 	sentinels []string       // host:port of those that know where the master is
 	master    string         // the name that they know it by
 }
@@ -22,12 +23,15 @@ type target struct {
 type scheme struct {
 	plain string // the scheme of a URL to one of the Redis servers
 	port  string // of hosts that are written without one
+	more  bool   // the options of ParseURL may follow
 	use   func(t *target, hosts []string, query url.Values) error
 }
 
 var schemes = map[string]scheme{
-	"redis-sentinel":  {"redis", "26379", (*target).bySentinel},
-	"rediss-sentinel": {"rediss", "26379", (*target).bySentinel},
+	"redis-sentinel":  {"redis", "26379", false, (*target).bySentinel},
+	"rediss-sentinel": {"rediss", "26379", false, (*target).bySentinel},
+	"redis-cluster":   {"redis", "6379", true, (*target).inCluster},
+	"rediss-cluster":  {"rediss", "6379", true, (*target).inCluster},
 }
 
 // target reads c.URL. Its errors show no credentials.
@@ -52,7 +56,9 @@ func (c Config) target() (target, error) {
 		}
 	}
 	query := one.Query()
-	one.RawQuery = ""
+	if !s.more {
+		one.RawQuery = ""
+	}
 	t := target{}
 	if t.opt, err = redis.ParseURL(one.String()); err != nil {
 		return target{}, urlError(c.URL, err)
@@ -73,6 +79,19 @@ func (t *target) bySentinel(hosts []string, query url.Values) error {
 	}
 	if t.opt.TLSConfig != nil {
 		t.opt.TLSConfig.ServerName = "" // it is that of the server which we dial
+	}
+	return nil
+}
+
+var errDatabase = errors.New("upstream url: a Redis Cluster has database 0 only; leave the database out")
+
+// inCluster is for redis-cluster://host:port,host:port.
+func (t *target) inCluster(hosts []string, _ url.Values) error {
+	if t.opt.DB != 0 {
+		return errDatabase
+	}
+	if t.nodes = hosts; t.opt.TLSConfig != nil {
+		t.opt.TLSConfig.ServerName = ""
 	}
 	return nil
 }

@@ -1,0 +1,131 @@
+package integration_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Keys whose slots move while clients hold something on a connection of their own.
+func TestClusterProxy_moves(t *testing.T) {
+	t.Parallel()
+	up := startCluster(t, 3, 0, setup{})
+	for _, under := range []struct{ name, yaml, prefix string }{
+		{"transparent", "", ""},
+		{"rules", "namespace: \"app:\"\nrules: [{expiry: {default: 30m, max: 12h}}]\n", "app:"},
+	} {
+		g := startGate(t, up.upstream()+under.yaml)
+		for _, play := range []struct {
+			name string
+			f    func(*testing.T, *gate, *clusterSetup, func(key string))
+		}{{"transaction", playMovedTx}, {"watch", playMovedWatch}, {"blocked", playMovedBlock}, {"shard", playMovedShard}} {
+			t.Run(under.name+"/"+play.name, func(t *testing.T) {
+				play.f(t, g, up, func(key string) {
+					slot := slotOf(under.prefix + key)
+					from := up.nodeOf(t, slot)
+					up.migrate(t, slot, from, up.another(t, from))
+				})
+			})
+		}
+	}
+}
+
+func playMovedTx(t *testing.T, g *gate, _ *clusterSetup, move func(string)) {
+	c := dial(t, g.addr)
+	c.want(ok, "SET", "{tx}", "1")
+	c.want(ok, "MULTI")
+	c.want("+QUEUED\r\n", "INCR", "{tx}")
+	move("{tx}")
+	if got := c.do("EXEC"); !strings.HasPrefix(got, "-TRYAGAIN ") {
+		t.Errorf("EXEC when the slot has moved = %q", got)
+	}
+	c.want("$1\r\n1\r\n", "GET", "{tx}")
+	c.want(ok, "MULTI")
+	c.want("+QUEUED\r\n", "INCR", "{tx}")
+	c.want("*1\r\n:2\r\n", "EXEC")
+}
+
+func playMovedWatch(t *testing.T, g *gate, _ *clusterSetup, move func(string)) {
+	c := dial(t, g.addr)
+	c.want(ok, "SET", "{w}", "1")
+	c.want(ok, "WATCH", "{w}")
+	move("{w}")
+	c.want(ok, "MULTI")
+	if got := c.do("INCR", "{w}"); !strings.HasPrefix(got, "-TRYAGAIN ") {
+		t.Errorf("INCR when the slot has moved = %q", got)
+	}
+	if got := c.do("EXEC"); !strings.HasPrefix(got, "-EXECABORT") {
+		t.Errorf("EXEC = %q", got)
+	}
+	c.want(ok, "WATCH", "{w}")
+	c.want(ok, "MULTI")
+	c.want("+QUEUED\r\n", "INCR", "{w}")
+	c.want("*1\r\n:2\r\n", "EXEC")
+}
+
+func playMovedBlock(t *testing.T, g *gate, up *clusterSetup, move func(string)) {
+	a, b, m := dial(t, g.addr), dial(t, g.addr), dial(t, g.addr)
+	a.send(encode("BLPOP", "{b}l", "60"))
+	m.send(encode("BLMOVE", "{b}from", "{b}to", "LEFT", "LEFT", "60"))
+	x := dial(t, g.addr)
+	x.send(encode("XREAD", "BLOCK", "60000", "STREAMS", "{b}s", "$"))
+	eventually(t, "three clients wait", func() bool { return up.blocked(t) == 3 })
+	move("{b}")
+	b.want(one, "RPUSH", "{b}l", "x")
+	a.wantNext("*2\r\n$4\r\n{b}l\r\n$1\r\nx\r\n")
+	b.want(one, "RPUSH", "{b}from", "y")
+	m.wantNext("$1\r\ny\r\n")
+	eventually(t, "the stream's reader waits again", func() bool { return up.blocked(t) == 1 })
+	b.do("XADD", "{b}s", "1-1", "f", "v")
+	x.wantNext("*1\r\n*2\r\n$4\r\n{b}s\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n")
+	b.want(":1\r\n", "EXISTS", "{b}to")
+}
+
+func playMovedShard(t *testing.T, g *gate, _ *clusterSetup, move func(string)) {
+	a, b := dial(t, g.addr), dial(t, g.addr)
+	a.want("*3\r\n$10\r\nssubscribe\r\n$3\r\n{s}\r\n:1\r\n", "SSUBSCRIBE", "{s}")
+	a.want("*3\r\n$10\r\nssubscribe\r\n$5\r\nother\r\n:2\r\n", "SSUBSCRIBE", "other")
+	move("{s}")
+	eventually(t, "the channel is heard on the other node", func() bool { return b.do("SPUBLISH", "{s}", "1") == one })
+	a.wantNext("*3\r\n$8\r\nsmessage\r\n$3\r\n{s}\r\n$1\r\n1\r\n")
+	b.want(one, "SPUBLISH", "other", "2")
+	a.wantNext("*3\r\n$8\r\nsmessage\r\n$5\r\nother\r\n$1\r\n2\r\n")
+	a.want("*3\r\n$12\r\nsunsubscribe\r\n$3\r\n{s}\r\n:1\r\n", "SUNSUBSCRIBE", "{s}")
+}
+
+// A node that is down costs the keys that it has, and no others.
+func TestClusterProxy_nodeDown(t *testing.T) {
+	t.Parallel()
+	up := startCluster(t, 3, 0, setup{lines: []string{"cluster-require-full-coverage no"}})
+	g := startGate(t, "upstream: {url: '"+up.url()+"', hold: 100ms}\n")
+	c := dial(t, g.addr)
+	c.want(ok, "MSET", "a", "1", "b", "2", "c", "3")
+	up.nodeOf(t, slotOf("b")).kill(t)
+	eventually(t, "the loss shows", func() bool { return strings.HasPrefix(c.do("GET", "b"), "-") })
+	replies := c.pipeline("GET a", "GET b", "GET c", "MGET a c", "MGET a b", "SET a 5")
+	for i, want := range []string{"$1\r\n1\r\n", "-", "$1\r\n3\r\n", "*2\r\n$1\r\n1\r\n$1\r\n3\r\n", "-", ok} {
+		if !strings.HasPrefix(replies[i], want) {
+			t.Errorf("reply %d = %q, want %q", i, replies[i], want)
+		}
+	}
+	for _, i := range []int{1, 4} {
+		if !strings.HasPrefix(replies[i], "-ERR upstream unavailable: ") && !strings.HasPrefix(replies[i], "-CLUSTERDOWN ") {
+			t.Errorf("reply %d = %q", i, replies[i])
+		}
+	}
+}
+
+// blocked counts the clients that wait, on all nodes.
+func (c *clusterSetup) blocked(t *testing.T) (n int) {
+	t.Helper()
+	for _, node := range c.nodes {
+		_, rest, _ := strings.Cut(node.must(t, "INFO", "clients").text, "blocked_clients:")
+		line, _, _ := strings.Cut(rest, "\r\n")
+		waiting, err := strconv.Atoi(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += waiting
+	}
+	return n
+}

@@ -1,0 +1,73 @@
+package proxy
+
+import (
+	"context"
+
+	"sessiongate/upstream"
+)
+
+// What a node of a cluster says about other nodes never reaches the client, which knows of none.
+
+// errMoving answers a command of a transaction, or a WATCH, that met a slot on its way to another node. Drivers know TRYAGAIN: the client
+// is to begin again.
+const errMoving = "-TRYAGAIN the keys' hash slot is moving to another node of the cluster; begin again\r\n"
+
+// moveTries is how often a command that has not run is sent to the node that a node names, at most. More than two are a cluster that
+// does not agree on who has the slot.
+const moveTries = 8
+
+// afterExchange looks at replies from a cluster: at those on the client's own connection, which nobody else has followed, and at
+// those to commands of ours, which all go to one node.
+func (s *Session) afterExchange() error {
+	if s.own != nil && s.link == upstream.Link(s.own) {
+		s.hideMoves()
+		return nil
+	}
+	if len(s.batch.Units) == 0 && len(s.batch.Replies) > 0 {
+		return s.batch.Replies[0].Err
+	}
+	return nil
+}
+
+// hideMoves puts an answer that a client of one server understands in the place of one that names another node. The pool learns of
+// that node.
+func (s *Session) hideMoves() {
+	for i := range s.batch.Replies {
+		r := &s.batch.Replies[i]
+		if _, _, moved := s.pool().Redirect(r.Raw); moved {
+			r.Raw = []byte(errMoving)
+		}
+	}
+}
+
+// node is the pool of the node that has the slot; of one of a cluster's, where that is any.
+func (s *Session) node(slot int) *upstream.Pool {
+	pool := s.pool()
+	if slot >= 0 && pool.Sharded() {
+		return pool.NodeOf(slot)
+	}
+	return pool
+}
+
+// ownedAt is owned, on the node that has the slot. One that is there already may be on another.
+func (s *Session) ownedAt(ctx context.Context, slot int) (*own, error) {
+	o, err := s.ownedOn(ctx, s.node(slot))
+	if err == nil && s.own != nil && o.slot == upstream.NoSlot {
+		o.slot = slot
+	}
+	return o, err
+}
+
+// ownedOn is owned, on that node.
+func (s *Session) ownedOn(ctx context.Context, node *upstream.Pool) (*own, error) {
+	if s.own != nil {
+		return s.own, nil
+	}
+	conn, err := node.Dedicated(ctx, s.proto, s.db)
+	if err != nil {
+		return nil, err
+	}
+	s.own = &own{conn: conn, node: node, slot: upstream.NoSlot, timeout: s.pool().ReadTimeout()}
+	s.link = s.own
+	return s.own, nil
+}

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"github.com/tidwall/redcon"
+
+	"sessiongate/command"
+	"sessiongate/upstream"
+)
+
+// In front of a cluster each command on the line is a unit, with the hash slot of its keys: together with the commands of ours around
+// it, it goes to the one node that has them. A transaction that has arrived whole is a unit too.
+
+// severalSlots is the slot of a command whose keys don't share one.
+const severalSlots = -2
+
+// slotOf is the hash slot of what the command names: upstream.NoSlot if it names nothing that has one.
+func (s *Session) slotOf(c cmd) int {
+	if c.spec == nil || c.spec.Names == nil {
+		return upstream.NoSlot
+	}
+	s.unitNames, _ = c.spec.Names(c.args, s.unitNames[:0])
+	slot := upstream.NoSlot
+	for _, name := range s.unitNames {
+		at := s.slotOfName(c, name)
+		if at >= 0 && slot >= 0 && at != slot {
+			return severalSlots
+		}
+		slot = max(slot, at)
+	}
+	return slot
+}
+
+// slotOfName is the hash slot of one name among the command's arguments.
+func (s *Session) slotOfName(c cmd, name command.Ref) int {
+	switch {
+	case name.Kind <= command.Out:
+		return upstream.Slot(s.policy.Prefix(), c.args[name.Arg])
+	case name.Kind == command.Channel && c.spec.Slotted():
+		return upstream.Slot(s.policy.Prefix(), c.args[name.Arg])
+	}
+	return upstream.NoSlot
+}
+
+// placeUnit is place in front of a cluster.
+func (s *Session) placeUnit(c cmd) {
+	slot := s.slotOf(c)
+	inTx := s.tx.open
+	switch {
+	case slot == severalSlots && c.spec.Split != command.Together && !inTx:
+		s.placeSplit(c)
+		return
+	case slot == severalSlots, inTx && slot >= 0 && s.tx.slot >= 0 && slot != s.tx.slot:
+		s.refuse(redcon.AppendError(s.local, errCrossSlot))
+		return
+	}
+	s.placeOne(c)
+	if s.tx.open {
+		s.tx.slot = max(s.tx.slot, slot)
+		return
+	}
+	if inTx { // that was its end
+		slot = s.tx.slot
+	}
+	if slot >= 0 && c.spec.Flags&command.Write != 0 {
+		s.wrote = slot
+	}
+	s.unit(slot)
+}
+
+// unit makes one unit of what has been put into the batch since the last one.
+func (s *Session) unit(slot int) {
+	if n := s.batch.Count - s.united; n > 0 {
+		s.batch.Units = append(s.batch.Units, upstream.Unit{Slot: slot, End: len(s.batch.Req), Count: n})
+		s.united = s.batch.Count
+	}
+}
