@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -317,7 +317,7 @@ func splitAddr(addr string) (host, port string, err error) {
 	if i < 0 {
 		return "", "", fmt.Errorf("no port in %q", addr)
 	}
-	if _, err := net.LookupPort("tcp", addr[i+1:]); err != nil {
+	if _, err := strconv.ParseUint(addr[i+1:], 10, 16); err != nil {
 		return "", "", err
 	}
 	return strings.Trim(addr[:i], "[]"), addr[i+1:], nil

@@ -56,7 +56,7 @@ func (r *routed) Do(ctx context.Context, b *Batch) error {
 		s.plan(b, p, first)
 		s.round(ctx, b)
 	}
-	for s.again(ctx, r) {
+	for s.again(ctx, b, r) {
 		s.round(ctx, b)
 	}
 	return s.finish(b)
@@ -199,18 +199,22 @@ const (
 
 // judge says what is to be done about e, which has come back. It sets the lane of what is to be sent to a certain node, and takes
 // away that of what is to be sent to whoever has the slot by then.
-func (r *routed) judge(ctx context.Context, e *errand, replies []Reply) verdict {
+func (r *routed) judge(ctx context.Context, b *Batch, e *errand, replies []Reply) verdict {
 	if e.err != nil {
 		return r.failed(ctx, e)
 	}
-	red, ok := refusal(replies)
+	red, first, last, ok := refused(replies)
 	if !ok || e.slot == NoSlot || e.tries >= maxTries && red.kind != kindWait {
+		return done
+	}
+	if last-first < e.count && !inPart(b.Req[e.from:e.to]) {
 		return done
 	}
 	from := e.lane.pool
 	if red.kind == kindWait {
 		r.source.want(nil)
 		e.lane, e.asking = lane{}, false
+		e.narrow(b.Req, first, last)
 		return later
 	}
 	if red.slot != e.slot {
@@ -225,6 +229,7 @@ func (r *routed) judge(ctx context.Context, e *errand, replies []Reply) verdict 
 		r.source.want(to)
 	}
 	e.tries++
+	e.narrow(b.Req, first, last)
 	e.lane, e.asking = r.to(to), red.kind == kindAsk
 	return retry
 }
