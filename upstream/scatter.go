@@ -252,7 +252,7 @@ func (s *scatter) again(ctx context.Context, b *Batch, r *routed) bool {
 		pause(ctx, backoff(min(s.rounds-1, 4)))
 	}
 	if len(rest) > 0 {
-		p := r.picker(r.source.topo.Load())
+		p := r.picker(r.source.current())
 		for i := range rest {
 			if rest[i].lane.link == nil {
 				rest[i].lane = p.lane(Unit{Slot: rest[i].slot}, p.any())
