@@ -68,6 +68,7 @@ func (l *ledger) tenants(c *Config) {
 		if t.Upstream != nil {
 			l.upstream(path+".upstream", *t.Upstream)
 		}
+		l.onlyDatabase(path, t, c.Upstream)
 		l.atLeast(path+".clients", int64(t.Clients), 0, "")
 		l.certs(path, t, c)
 		for j, other := range c.Tenants[:i] {
@@ -146,6 +147,9 @@ func (t Tenant) server(common Upstream) string {
 	u := common.URL
 	if t.Upstream != nil {
 		u = t.Upstream.URL
+	}
+	if u.sharded() {
+		return u.nodes()
 	}
 	parsed, err := url.Parse(u.Reveal())
 	if err != nil {
