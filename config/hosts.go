@@ -18,6 +18,8 @@ var manyHosts = map[string]struct {
 }{
 	"redis-sentinel":  {[]string{"master"}, "redis-sentinel://host:26379,host:26379/db?master=mymaster"},
 	"rediss-sentinel": {[]string{"master"}, "rediss-sentinel://host:26379,host:26379/db?master=mymaster"},
+	"redis-cluster":   {nil, "redis-cluster://host:7000,host:7000"},
+	"rediss-cluster":  {nil, "rediss-cluster://host:7000,host:7000"},
 }
 
 // Scheme is what stands before ://.
@@ -113,12 +115,17 @@ func (l *ledger) hosts(path string, u URL) {
 		l.judge(path, fmt.Sprintf("%q is not the address of a Redis", u.String()), hint)
 		return
 	}
-	for _, host := range hosts {
+	for i, host := range hosts {
 		if err := checkHost(host); err != nil {
 			l.judge(path, fmt.Sprintf("%q %v", clip(host), err), "write "+form.form)
+		} else if slices.Contains(hosts[:i], host) {
+			l.judge(path, fmt.Sprintf("%q is named twice", clip(host)), "")
 		}
 	}
 	l.database(path, one)
+	if db := strings.Trim(one.Path, "/"); u.clustered() && strings.Trim(db, "0") != "" {
+		l.judge(path, fmt.Sprintf("names the database %s, which a Redis Cluster has not", clip(db)), "leave it out: there is database 0 only")
+	}
 	query, err := url.ParseQuery(one.RawQuery)
 	if err != nil {
 		l.judge(path, "has options that can't be read", "write "+form.form)

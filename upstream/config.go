@@ -25,6 +25,8 @@ type Config struct {
 	// with the query options of go-redis's ParseURL (dial_timeout and read_timeout win over the fields below).
 	// redis-sentinel://[user[:password]@]host[:port][,host[:port]...][/db]?master=name, or rediss-sentinel://, names the sentinels
 	// that know where the Redis is.
+	// redis-cluster://[user[:password]@]host[:port][,host[:port]...], or rediss-cluster://, names some nodes of a Redis Cluster, with the
+	// same options. What is per upstream below is per node then.
 	// Default redis://127.0.0.1:6379/0.
 	URL string
 
