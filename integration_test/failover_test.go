@@ -23,7 +23,7 @@ func TestFailover_Planned(t *testing.T) {
 		w.allow(waiting)
 		up.failover(t)
 		w.recovered(t, time.Now())
-		w.allow(none)
+		w.allow(nobody)
 		up.settle(t)
 		underLoad(t, w, 2000)
 		slowest := time.Duration(w.slowest.Load())
@@ -49,7 +49,7 @@ func TestFailover_Unplanned(t *testing.T) {
 	up.newMaster(t, old)
 	known := time.Now()
 	back := w.recovered(t, known) // whoever has asked before may have been told an error still
-	w.allow(none)
+	w.allow(nobody)
 	underLoad(t, w, 2000)
 	t.Logf("unplanned failover: %v until the new master was known, all served %v after, longest stall %v, %d acknowledged writes lost, %s",
 		known.Sub(begin), back.Sub(known), time.Duration(w.slowest.Load()), len(w.losses()), w.seen())
@@ -70,7 +70,7 @@ func TestFailover_Cluster(t *testing.T) {
 		w.allow(waiting)
 		up.failover(t, up.replicaOf(t, master))
 		w.recovered(t, time.Now())
-		w.allow(none)
+		w.allow(nobody)
 		underLoad(t, w, 2000)
 		slowest := time.Duration(w.slowest.Load())
 		t.Logf("planned failover of one of three masters: longest stall %v, %s", slowest, w.seen())

@@ -98,7 +98,7 @@ func (s *scene) round(f mishap) {
 		over = healed
 	}
 	back := s.w.recovered(s.t, healed)
-	s.w.allow(none)
+	s.w.allow(nobody)
 	if f.lossy {
 		s.spans = append(s.spans, span{begin.Add(-unreplicated), over.Add(500 * time.Millisecond)})
 	}

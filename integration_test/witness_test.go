@@ -137,7 +137,7 @@ func (w *witnesses) error(command []string, text string) {
 	w.errors[digits.ReplaceAllString(strings.TrimSpace(text), "N")]++
 	may := w.may
 	w.mu.Unlock()
-	if may == none || may == waiting && command[0] != "BLPOP" {
+	if may == nobody || may == waiting && command[0] != "BLPOP" {
 		w.problem("no error is in order, but %s = %s", cli(command), shorten(text))
 	}
 }
