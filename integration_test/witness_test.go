@@ -116,7 +116,7 @@ func (w *witnesses) problem(format string, args ...any) {
 type allowance int
 
 const (
-	none    allowance = iota
+	nobody  allowance = iota
 	waiting           // those that wait at a server for other clients: a master that is demoted unblocks them with an error
 	everybody
 )
