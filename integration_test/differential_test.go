@@ -37,7 +37,9 @@ type differential struct {
 	chance          *rand.Rand
 	speaker         *speaker
 	direct, proxied *conn
-	queued          []step // since MULTI
+	queued          []step          // since MULTI
+	others          []*conn         // the other nodes, where a cluster is behind
+	legal           func(unit) unit // what may be said of a unit; nil: all of it
 }
 
 // avoidAlways are left out of comparisons, and avoidNamespaced are those with a namespace: what is about the whole server
@@ -55,16 +57,25 @@ func newDifferential(t *testing.T, m mode, resp int, seed uint64) *differential 
 // newDifferentialOf is newDifferential for a gate of another configuration that should make no difference.
 func newDifferentialOf(t *testing.T, m mode, yaml string, resp int, seed uint64) *differential {
 	t.Helper()
-	args := []string{"--hash-max-listpack-value", "1000000000", "--zset-max-listpack-value", "1000000000", "--slowlog-log-slower-than", "-1", "--rdbcompression", "no"}
-	plain, behind := startRedis(t, args...), startRedis(t, args...)
+	plain, behind := startRedis(t, serverArgs("--")...), startRedis(t, serverArgs("--")...)
+	return newDifferentialWith(t, m, resp, seed, plain, behind.addr, startGate(t, behind.upstream()+yaml).addr, "")
+}
+
+// serverArgs are the settings of servers that are to answer alike, as arguments or as lines of a file.
+func serverArgs(dashes string) []string {
+	return []string{dashes + "hash-max-listpack-value", "1000000000", dashes + "zset-max-listpack-value", "1000000000",
+		dashes + "slowlog-log-slower-than", "-1", dashes + "rdbcompression", "no"}
+}
+
+// newDifferentialWith compares a plain server with a gate, behind which is the server at the address behind. The commands in
+// avoidToo are left out besides.
+func newDifferentialWith(t *testing.T, m mode, resp int, seed uint64, plain *redisServer, behind, gate, avoidToo string) *differential {
+	t.Helper()
 	d := &differential{
 		t: t, seed: seed, chance: rand.New(rand.NewPCG(seed, 2)),
-		bench: bench{
-			mode: m, resp: resp, plain: dial(t, plain.addr), behind: dial(t, behind.addr),
-			plainAddr: plain.addr, gateAddr: startGate(t, behind.upstream()+yaml).addr,
-		},
+		bench: bench{mode: m, resp: resp, plain: dial(t, plain.addr), behind: dial(t, behind), plainAddr: plain.addr, gateAddr: gate},
 	}
-	avoid := named(avoidAlways)
+	avoid := named(avoidAlways + " " + avoidToo)
 	for name := range holdsOrHarms {
 		avoid[name] = true
 	}
@@ -97,12 +108,12 @@ func (d *differential) start() {
 			c.Close()
 		}
 	}
-	for _, c := range []*conn{d.plain, d.behind} {
+	for _, c := range append([]*conn{d.plain, d.behind}, d.others...) {
 		c.want(ok, "FLUSHALL")
 		c.want(ok, "SCRIPT", "FLUSH")
 		c.want(ok, "FUNCTION", "FLUSH")
 	}
-	if d.prefix != "" {
+	if d.prefix != "" && d.others == nil {
 		for _, db := range []string{"1", "0"} {
 			d.behind.want(ok, "SELECT", db)
 			for _, name := range foreign {
@@ -123,6 +134,9 @@ func (d *differential) run(n int) {
 		begin := len(history)
 		for depth := 1 + d.chance.IntN(40); len(steps) < depth; {
 			u := d.speaker.unit()
+			if d.legal != nil {
+				u = d.legal(u)
+			}
 			history = append(history, u)
 			steps = append(steps, u...)
 		}
@@ -217,7 +231,11 @@ func (d *differential) report(fault string, index int, history []unit, begin int
 
 // compareStores looks at what is in the two servers in the end.
 func (d *differential) compareStores() {
-	for _, db := range []string{"1", "0"} {
+	dbs := []string{"1", "0"}
+	if d.others != nil {
+		dbs = dbs[1:] // a cluster has no others
+	}
+	for _, db := range dbs {
 		d.plain.want(ok, "SELECT", db)
 		d.behind.want(ok, "SELECT", db)
 		want := d.plain.list("KEYS", "*")

@@ -48,7 +48,7 @@ func newNode(t testing.TB, s setup, lines ...string) *node {
 	}
 	dir := t.TempDir()
 	all := append([]string{
-		"port " + strconv.Itoa(n.port), "bind 127.0.0.1", "bind-source-addr " + peerAddress, "dir " + dir,
+		"port " + strconv.Itoa(n.port), "bind 127.0.0.1", "protected-mode no", "bind-source-addr " + peerAddress, "dir " + dir,
 		"save \"\"", "appendonly yes", "appendfsync no", "repl-diskless-sync-delay 0", "repl-ping-replica-period 1",
 	}, lines...)
 	if s.password != "" {
@@ -58,9 +58,6 @@ func newNode(t testing.TB, s setup, lines ...string) *node {
 	t.Cleanup(func() {
 		if n.process != nil {
 			n.kill(t)
-		}
-		if t.Failed() && n.process != nil {
-			t.Logf("log of the node %s:\n%s", n.shown(), tail(n.out.String(), 1500))
 		}
 	})
 	return n

@@ -60,15 +60,36 @@ const foreignMark, onlyForeign = "FOREIGN9VALUE", "only9foreign"
 
 func obey(t *testing.T, l lawful, seed uint64, n int) {
 	r := startRedis(t)
-	g := startGate(t, r.upstream()+l.yaml)
-	direct := dial(t, r.addr)
-	docs, payloads := readDocs(direct), dumps(direct)
-	direct.want(ok, "FLUSHALL")
-	before := plantForeign(direct, l)
+	obeyAt(t, l, seed, n, place{[]*conn{dial(t, r.addr)}, 16, r.upstream(), ""})
+}
+
+// place is where a gate's tenants have their keys: on one server, or on the masters of a cluster.
+type place struct {
+	masters  []*conn
+	dbs      int
+	upstream string
+	avoid    string // commands that nobody says there
+}
+
+// at returns a connection to where a key is.
+func (p place) at(key string) *conn {
+	for _, c := range p.masters[1:] {
+		if reply := c.do("EXISTS", key); reply[0] == ':' {
+			return c
+		}
+	}
+	return p.masters[0]
+}
+
+func obeyAt(t *testing.T, l lawful, seed uint64, n int, p place) {
+	g := startGate(t, p.upstream+l.yaml)
+	scratch := dial(t, startRedis(t).addr)
+	docs, payloads := readDocs(scratch), dumps(scratch)
+	before := plantForeign(p, l)
 	var writer sync.WaitGroup
 	ended := make(chan struct{})
 	if l.prefix != "" { // somebody else writes all the while
-		c := dial(t, r.addr)
+		c := dial(t, p.masters[0].RemoteAddr().String())
 		writer.Go(func() {
 			for i := 0; ; i++ {
 				select {
@@ -81,7 +102,7 @@ func obey(t *testing.T, l lawful, seed uint64, n int) {
 		})
 	}
 	// Redis 7.0 puts the invalidation that a client in RESP3 gets for another one, by REDIRECT, into the middle of its own EXEC.
-	avoid := map[string]bool{"client|tracking": true}
+	avoid := named("client|tracking " + p.avoid)
 	for name := range holdsOrHarms {
 		avoid[name] = l.prefix == "" // with a namespace these are refused
 	}
@@ -117,8 +138,8 @@ func obey(t *testing.T, l lawful, seed uint64, n int) {
 	wg.Wait()
 	close(ended)
 	writer.Wait()
-	judge(t, direct, l, seed)
-	if after := readForeign(direct); l.prefix != "" && !slices.Equal(before, after) {
+	judge(t, p, l, seed)
+	if after := readForeign(p); l.prefix != "" && !slices.Equal(before, after) {
 		t.Errorf("seed %d: foreign keys have changed:\nbefore %q\nafter  %q", seed, before, after)
 	}
 }
@@ -136,32 +157,44 @@ func tells(t *testing.T, l lawful, seed uint64, steps []step, reply string) bool
 
 // plantForeign makes keys that are nobody's business, of the same names that the tenant uses, of other names, and of names that
 // begin as the tenant's do but for a letter.
-func plantForeign(c *conn, l lawful) []string {
+func plantForeign(p place, l lawful) []string {
 	if l.prefix == "" {
 		return nil
 	}
-	for _, db := range []string{"1", "0"} {
-		c.want(ok, "SELECT", db)
+	for db := range min(2, p.dbs) {
+		p.choose(db)
 		for _, kind := range []string{"s", "b", "h", "l", "t", "z", "x", "p", "g"} {
 			for i := 1; i <= 4; i++ {
-				c.want(ok, "SET", fmt.Sprintf("%s:%d", kind, i), foreignMark, "EX", "7777777")
+				key := fmt.Sprintf("%s:%d", kind, i)
+				p.at(key).want(ok, "SET", key, foreignMark, "EX", "7777777")
 			}
 		}
 		for _, name := range []string{onlyForeign, "zz9r:s:1", "zz9", "theirs:s:1", ""} {
-			c.want(ok, "SET", name, foreignMark)
+			p.at(name).want(ok, "SET", name, foreignMark)
 		}
-		c.want(one, "SADD", onlyForeign+"set", foreignMark)
+		p.at(onlyForeign+"set").want(one, "SADD", onlyForeign+"set", foreignMark)
 	}
-	return readForeign(c)
+	return readForeign(p)
+}
+
+// choose selects a database on every server.
+func (p place) choose(db int) {
+	for _, c := range p.masters {
+		if p.dbs > 1 {
+			c.want(ok, "SELECT", strconv.Itoa(db))
+		}
+	}
 }
 
 // readForeign reads all keys but the tenant's and those that are written meanwhile, with their expiries.
-func readForeign(c *conn) (list []string) {
-	for _, db := range []string{"1", "0"} {
-		c.want(ok, "SELECT", db)
-		for _, key := range c.list("KEYS", "*") {
-			if !strings.HasPrefix(key, "zz9q:") && !strings.HasPrefix(key, "busy9") {
-				list = append(list, fmt.Sprintf("%s/%s %s %s", db, key, c.do("DUMP", key), c.do("PEXPIRETIME", key)))
+func readForeign(p place) (list []string) {
+	for db := range min(2, p.dbs) {
+		p.choose(db)
+		for _, c := range p.masters {
+			for _, key := range c.list("KEYS", "*") {
+				if !strings.HasPrefix(key, "zz9q:") && !strings.HasPrefix(key, "busy9") {
+					list = append(list, fmt.Sprintf("%d/%s %s %s", db, key, c.do("DUMP", key), c.do("PEXPIRETIME", key)))
+				}
 			}
 		}
 	}
@@ -170,39 +203,48 @@ func readForeign(c *conn) (list []string) {
 }
 
 // judge holds the tenant's keys against its rules.
-func judge(t *testing.T, c *conn, l lawful, seed uint64) {
+func judge(t *testing.T, p place, l lawful, seed uint64) {
 	t.Helper()
 	keys := 0
-	for db := range 16 {
-		c.want(ok, "SELECT", strconv.Itoa(db))
-		for _, key := range c.list("KEYS", "*") {
-			bare, mine := strings.CutPrefix(key, l.prefix)
-			if !mine {
-				continue
-			}
-			keys++
-			var max time.Duration
-			for _, m := range l.max {
-				if matched, _ := path.Match(m.pattern, strings.ReplaceAll(bare, "/", "|")); matched || m.pattern == "*" {
-					max = m.max
-					break
-				}
-			}
-			ttl := time.Duration(c.int("PTTL", key)) * time.Millisecond
-			if ttl == -2*time.Millisecond { // it has just expired
-				continue
-			}
-			if ttl <= 0 || ttl > max {
-				t.Errorf("seed %d: key %q of database %d has an expiry of %v, the maximum is %v", seed, key, db, ttl, max)
-			}
-			if c.do("TYPE", key) == "+string\r\n" {
-				if size := c.int("STRLEN", key); l.limit > 0 && size > l.limit {
-					t.Errorf("seed %d: key %q of database %d has %d bytes, the limit is %d", seed, key, db, size, l.limit)
-				}
-			}
+	for db := range p.dbs {
+		p.choose(db)
+		for _, c := range p.masters {
+			keys += judgeKeys(t, c, l, seed, db)
 		}
 	}
 	if keys == 0 {
 		t.Logf("seed %d: there are no keys at the end", seed)
 	}
+}
+
+// judgeKeys looks at the keys in one database of one server and counts them.
+func judgeKeys(t *testing.T, c *conn, l lawful, seed uint64, db int) (keys int) {
+	t.Helper()
+	for _, key := range c.list("KEYS", "*") {
+		bare, mine := strings.CutPrefix(key, l.prefix)
+		if !mine {
+			continue
+		}
+		keys++
+		var max time.Duration
+		for _, m := range l.max {
+			if matched, _ := path.Match(m.pattern, strings.ReplaceAll(bare, "/", "|")); matched || m.pattern == "*" {
+				max = m.max
+				break
+			}
+		}
+		ttl := time.Duration(c.int("PTTL", key)) * time.Millisecond
+		if ttl == -2*time.Millisecond { // it has just expired
+			continue
+		}
+		if ttl <= 0 || ttl > max {
+			t.Errorf("seed %d: key %q of database %d has an expiry of %v, the maximum is %v", seed, key, db, ttl, max)
+		}
+		if c.do("TYPE", key) == "+string\r\n" {
+			if size := c.int("STRLEN", key); l.limit > 0 && size > l.limit {
+				t.Errorf("seed %d: key %q of database %d has %d bytes, the limit is %d", seed, key, db, size, l.limit)
+			}
+		}
+	}
+	return keys
 }

@@ -22,10 +22,11 @@ type speaker struct {
 
 // dialect says what a speaker may say.
 type dialect struct {
-	alike  bool            // only what two servers answer alike
-	avoid  map[string]bool // commands, as Redis writes them, or groups as "@server"
-	secret bool            // the namespace is not to be said, so that it can be looked for in replies
-	limit  int             // bytes of a value; lengths about it are tried
+	alike   bool            // only what two servers answer alike
+	avoid   map[string]bool // commands, as Redis writes them, or groups as "@server"
+	secret  bool            // the namespace is not to be said, so that it can be looked for in replies
+	limit   int             // bytes of a value; lengths about it are tried
+	cluster bool            // only what a cluster takes too
 }
 
 // documented is a command as the server describes it.
@@ -239,6 +240,26 @@ func (s *speaker) settle(d *documented, line *sample) {
 		if by > 0 && by+1 < len(line.args) && !strings.Contains(line.args[by+1], "*") { // nor are these, of a set
 			drop("LIMIT", 3)
 		}
+	}
+	if s.cluster {
+		s.settleCluster(d, drop)
+	}
+}
+
+// settleCluster takes out options that a cluster refuses: to look up other keys by a pattern, and other databases.
+func (s *speaker) settleCluster(d *documented, drop func(token string, n int)) {
+	switch d.name {
+	case "sort", "sort_ro":
+		for range 5 {
+			drop("BY", 2)
+			drop("GET", 2)
+		}
+		drop("STORE", 2) // a script would not name that key
+	case "georadius", "georadiusbymember":
+		drop("STORE", 2)
+		drop("STOREDIST", 2)
+	case "copy":
+		drop("DB", 2)
 	}
 }
 

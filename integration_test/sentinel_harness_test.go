@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,8 +25,15 @@ type sentinelSetup struct {
 // startSentinel returns as soon as everyone knows everyone.
 func startSentinel(t testing.TB, with setup) *sentinelSetup {
 	t.Helper()
+	s := newSentinelSetup(t, with)
+	s.start(t)
+	return s
+}
+
+// newSentinelSetup chooses ports and writes configurations; nothing runs yet.
+func newSentinelSetup(t testing.TB, with setup) *sentinelSetup {
+	t.Helper()
 	s := &sentinelSetup{setup: with}
-	var all []*redisServer
 	for i := range 3 {
 		var lines []string
 		if i > 0 {
@@ -33,17 +41,29 @@ func startSentinel(t testing.TB, with setup) *sentinelSetup {
 		}
 		n := newNode(t, with, lines...)
 		n.announce(t, "replica-announce-ip 127.0.0.1", "replica-announce-port "+n.shownPort())
-		s.nodes, all = append(s.nodes, n), append(all, n.redisServer)
+		s.nodes = append(s.nodes, n)
 	}
 	for range 3 {
 		s.sentinels = append(s.sentinels, newSentinel(t, s.nodes[0], with))
 	}
-	startAll(t, append(all, s.sentinels...))
+	return s
+}
+
+// servers are the nodes.
+func (s *sentinelSetup) servers() (list []*redisServer) {
+	for _, n := range s.nodes {
+		list = append(list, n.redisServer)
+	}
+	return list
+}
+
+func (s *sentinelSetup) start(t testing.TB) {
+	t.Helper()
+	startAll(t, append(s.servers(), s.sentinels...))
 	for _, sentinel := range s.sentinels {
 		hasten(t, sentinel)
 	}
 	s.settle(t)
-	return s
 }
 
 func newSentinel(t testing.TB, master *node, with setup) *redisServer {
@@ -51,7 +71,7 @@ func newSentinel(t testing.TB, master *node, with setup) *redisServer {
 	s := &redisServer{port: freePort(t)}
 	s.addr = loopback(s.port)
 	lines := []string{
-		"port " + strconv.Itoa(s.port), "bind 127.0.0.1", "bind-source-addr " + peerAddress, "dir " + t.TempDir(),
+		"port " + strconv.Itoa(s.port), "bind 127.0.0.1", "protected-mode no", "bind-source-addr " + peerAddress, "dir " + t.TempDir(),
 		"sentinel announce-ip 127.0.0.1", "sentinel announce-port " + strconv.Itoa(s.port),
 		"sentinel monitor " + masterName + " 127.0.0.1 " + master.shownPort() + " 2",
 		"sentinel down-after-milliseconds " + masterName + " 1000",
@@ -65,9 +85,6 @@ func newSentinel(t testing.TB, master *node, with setup) *redisServer {
 	t.Cleanup(func() {
 		if s.process != nil {
 			s.kill(t)
-		}
-		if t.Failed() && s.process != nil {
-			t.Logf("log of the sentinel %s:\n%s", s.addr, tail(s.out.String(), 1500))
 		}
 	})
 	return s
@@ -96,32 +113,46 @@ func (s *sentinelSetup) upstream() string { return "upstream: " + s.url() + "\n"
 // settle waits until all sentinels agree that one node is the master and that all the others replicate it.
 func (s *sentinelSetup) settle(t testing.TB) {
 	t.Helper()
+	why := ""
+	defer func() {
+		if t.Failed() && why != "" {
+			t.Log(why)
+		}
+	}()
 	eventually(t, "the sentinels and nodes agree", func() bool {
-		master := s.agreed()
-		if master == nil || !master.says("INFO replication", "role:master", "connected_slaves:"+strconv.Itoa(len(s.nodes)-1)) {
-			return false
-		}
-		for _, n := range s.nodes {
-			if n != master && !n.says("INFO replication", "role:slave", "master_port:"+master.shownPort()+"\r", "master_link_status:up") {
-				return false
-			}
-		}
-		for _, sentinel := range s.sentinels {
-			v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
-			if err != nil || field(v, "flags") != "master" || field(v, "num-slaves") != "2" || field(v, "num-other-sentinels") != "2" {
-				return false
-			}
-			if v, err = ask(sentinel.addr, "", "SENTINEL", "REPLICAS", masterName); err != nil {
-				return false
-			}
-			for _, replica := range v.elems {
-				if field(replica, "flags") != "slave" || field(replica, "master-link-status") != "ok" {
-					return false
-				}
-			}
-		}
-		return true
+		why = s.unsettled()
+		return why == ""
 	})
+}
+
+// unsettled says what is not as it is to be, nothing if all is well.
+func (s *sentinelSetup) unsettled() string {
+	master := s.agreed()
+	if master == nil || !master.says("INFO replication", "role:master", "connected_slaves:"+strconv.Itoa(len(s.nodes)-1)) {
+		return "no master with all replicas"
+	}
+	for _, n := range s.nodes {
+		if n != master && !n.says("INFO replication", "role:slave", "master_port:"+master.shownPort()+"\r", "master_link_status:up") {
+			return n.addr + " is no replica in step"
+		}
+	}
+	for _, sentinel := range s.sentinels {
+		v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
+		if err != nil || field(v, "flags") != "master" || field(v, "num-slaves") != "2" || field(v, "num-other-sentinels") != "2" {
+			return fmt.Sprintf("the sentinel %s: %v, flags %s, %s replicas, %s other sentinels", sentinel.addr, err, field(v, "flags"),
+				field(v, "num-slaves"), field(v, "num-other-sentinels"))
+		}
+		if v, err = ask(sentinel.addr, "", "SENTINEL", "REPLICAS", masterName); err != nil {
+			return err.Error()
+		}
+		for _, replica := range v.elems {
+			if field(replica, "flags") != "slave" || field(replica, "master-link-status") != "ok" {
+				return fmt.Sprintf("the sentinel %s: replica %s has flags %s, link %s", sentinel.addr, field(replica, "name"), field(replica, "flags"),
+					field(replica, "master-link-status"))
+			}
+		}
+	}
+	return ""
 }
 
 func field(v value, name string) string {
