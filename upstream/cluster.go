@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,8 @@ const (
 	// refreshEvery is how often the topology is asked for; refreshDown as long as a master is down, so that the one that takes its
 	// place is found soon; refreshLeast lies between any two times.
 	refreshEvery, refreshDown, refreshLeast = 10 * time.Second, 250 * time.Millisecond, 100 * time.Millisecond
+	// grace is how long a node that has left the cluster is kept for what is under way there, and for dedicated connections to it.
+	grace = time.Minute
 )
 
 var (
@@ -42,8 +45,14 @@ type cluster struct {
 	next    chan struct{} // closed at the end of the next refresh
 	hint    *Pool         // whom it is to ask first
 	why     error         // why the last one failed
-	leaving []*Pool       // nodes that are no longer in the topology, until nobody waits for them
+	leaving []departure   // nodes that are no longer in the topology, until nobody waits for them
 	gone    Stats         // the sums of those that have been closed
+}
+
+// departure is a node that has left.
+type departure struct {
+	*Pool
+	at time.Time
 }
 
 // openCluster returns a Pool that is sharded.
@@ -167,8 +176,8 @@ func (c *cluster) node(old *topology, addr string) *Pool {
 	}
 	for i, p := range c.leaving {
 		if p.addr == addr { // it is back
-			c.leaving = append(c.leaving[:i:i], c.leaving[i+1:]...)
-			return p
+			c.leaving = slices.Delete(c.leaving, i, i+1)
+			return p.Pool
 		}
 	}
 	cfg := c.pool.cfg
@@ -191,7 +200,7 @@ func (c *cluster) replace(old, t *topology) {
 	c.topo.Store(t)
 	for addr, p := range old.nodes {
 		if t.nodes[addr] == nil {
-			c.leaving = append(c.leaving, p)
+			c.leaving = append(c.leaving, departure{p, time.Now()})
 			p.evict()
 		}
 	}
@@ -217,19 +226,18 @@ func (c *cluster) moved(slot int, node *Pool) {
 
 // sweep closes the nodes that have left and for which nobody waits any more. It needs c.mu.
 func (c *cluster) sweep() {
-	keep := c.leaving[:0]
-	for _, p := range c.leaving {
-		s := p.Stats()
-		if s.InFlight > 0 || p.inUse() {
-			keep = append(keep, p)
-			continue
+	c.leaving = slices.DeleteFunc(c.leaving, func(p departure) bool {
+		if (p.Stats().InFlight > 0 || p.inUse()) && time.Since(p.at) < grace {
+			return false
 		}
 		_ = p.Close()
 		c.gone = c.gone.plus(p.Stats().ever())
-	}
-	clear(c.leaving[len(keep):])
-	c.leaving = keep
+		return true
+	})
 }
+
+func (c *cluster) behind() *Pool      { return c.pool }
+func (c *cluster) current() *topology { return c.topo.Load() }
 
 // await returns the topology, and waits for the first one up to the hold.
 func (c *cluster) await(ctx context.Context) (*topology, error) {
@@ -274,7 +282,10 @@ func (c *cluster) any(ctx context.Context) (*Pool, error) {
 func (c *cluster) close() {
 	c.mu.Lock()
 	c.ended = true
-	nodes := c.leaving
+	var nodes []*Pool
+	for _, p := range c.leaving {
+		nodes = append(nodes, p.Pool)
+	}
 	if t := c.topo.Load(); t != nil {
 		for _, p := range t.nodes {
 			nodes = append(nodes, p)
@@ -318,7 +329,7 @@ func splitAddr(addr string) (host, port string, err error) {
 	if i < 0 {
 		return "", "", fmt.Errorf("no port in %q", addr)
 	}
-	if _, err := net.LookupPort("tcp", addr[i+1:]); err != nil {
+	if _, err := strconv.ParseUint(addr[i+1:], 10, 16); err != nil {
 		return "", "", err
 	}
 	return strings.Trim(addr[:i], "[]"), addr[i+1:], nil

@@ -2,118 +2,17 @@ package upstream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
+	"time"
 
 	"sessiongate/upstream"
 )
-
-// redisCluster is real redis-servers that make up a cluster. The first masters nodes share all slots evenly.
-type redisCluster struct {
-	nodes   []*redisServer
-	clients []*redis.Client
-	bus     []string // ports of the cluster bus
-	masters int
-}
-
-// startCluster starts a cluster of masters, each with some replicas: node i is a replica of node i modulo masters.
-func startCluster(t testing.TB, masters, replicas int) *redisCluster {
-	t.Helper()
-	c := &redisCluster{masters: masters}
-	for range masters * (1 + replicas) {
-		c.add(t)
-	}
-	for i := range masters {
-		c.run(t, i, "CLUSTER", "ADDSLOTSRANGE", c.first(i), c.first(i+1)-1)
-		c.run(t, i, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
-	}
-	for i := range c.nodes[1:] {
-		c.run(t, i+1, "CLUSTER", "MEET", "127.0.0.1", c.nodes[0].port, c.bus[0])
-	}
-	for i := masters; i < len(c.nodes); i++ {
-		id := c.id(t, i%masters)
-		until(t, "a replica has found its master", func() bool {
-			return c.clients[i].Do(t.Context(), "CLUSTER", "REPLICATE", id).Err() == nil
-		})
-	}
-	c.settle(t)
-	return c
-}
-
-// add starts a node that knows no other.
-func (c *redisCluster) add(t testing.TB) {
-	bus := freePort(t)
-	s := startRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port", bus,
-		"--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
-	client := redis.NewClient(&redis.Options{Addr: s.addr(), MaxRetries: -1, Protocol: 2})
-	t.Cleanup(func() { client.Close() })
-	c.nodes, c.clients, c.bus = append(c.nodes, s), append(c.clients, client), append(c.bus, bus)
-}
-
-func freePort(t testing.TB) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
-}
-
-// first is the first slot of master i.
-func (c *redisCluster) first(i int) int { return i * upstream.Slots / c.masters }
-
-// run runs a command on node i that has to work.
-func (c *redisCluster) run(t testing.TB, i int, args ...any) any {
-	t.Helper()
-	got, err := c.clients[i].Do(context.Background(), args...).Result()
-	if err != nil {
-		t.Fatalf("node %d: %v: %v", i, args, err)
-	}
-	return got
-}
-
-func (c *redisCluster) id(t testing.TB, i int) string { return c.run(t, i, "CLUSTER", "MYID").(string) }
-
-// settle waits until all nodes see the whole cluster, and replicas have their data.
-func (c *redisCluster) settle(t testing.TB) {
-	t.Helper()
-	want := fmt.Sprintf("cluster_known_nodes:%d\r\n", len(c.nodes))
-	for i, client := range c.clients {
-		until(t, fmt.Sprintf("node %d knows all others", i), func() bool {
-			info, err := client.ClusterInfo(t.Context()).Result()
-			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, want)
-		})
-	}
-	for i, client := range c.clients[c.masters:] {
-		until(t, fmt.Sprintf("replica %d is in sync", i), func() bool {
-			info, err := client.Info(t.Context(), "replication").Result()
-			return err == nil && strings.Contains(info, "master_link_status:up")
-		})
-	}
-	for i, client := range c.clients {
-		until(t, fmt.Sprintf("node %d knows all replicas", i), func() bool {
-			slots, err := client.ClusterSlots(t.Context()).Result()
-			n := 0
-			for _, s := range slots {
-				n += len(s.Nodes)
-			}
-			return err == nil && n >= len(c.nodes)
-		})
-	}
-}
-
-func (c *redisCluster) url() string {
-	addrs := make([]string, len(c.nodes))
-	for i, n := range c.nodes {
-		addrs[i] = n.addr()
-	}
-	return "redis-cluster://" + strings.Join(addrs, ",")
-}
 
 // unit appends a command on a key to the batch.
 func unit(b *upstream.Batch, key string, args ...string) {
@@ -130,11 +29,43 @@ func reset(b *upstream.Batch) {
 	b.Req, b.Units, b.Count, b.Limits = b.Req[:0], b.Units[:0], 0, b.Limits[:0]
 }
 
-func TestCluster_routes(t *testing.T) {
+// tx appends a transaction of commands on one key.
+func tx(b *upstream.Batch, key string, commands ...[]byte) {
+	b.Req = append(b.Req, cmd("MULTI")...)
+	for _, c := range commands {
+		b.Req = append(b.Req, c...)
+	}
+	b.Req = append(b.Req, cmd("EXEC")...)
+	b.Count += len(commands) + 2
+	b.Units = append(b.Units, upstream.Unit{Slot: upstream.Slot(nil, []byte(key)), End: len(b.Req), Count: len(commands) + 2})
+}
+
+// TestCluster goes through what befalls a cluster, one after the other.
+func TestCluster(t *testing.T) {
 	c := startCluster(t, 3, 1)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *redisCluster)
+	}{
+		{"routes", clusterRoutes}, {"limits", clusterLimits}, {"replicas", clusterReplicas}, {"migration", clusterMigration},
+		{"failover", clusterFailover}, {"paused", clusterPaused}, {"killed", clusterKilled},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, c) })
+	}
+}
+
+// pool is a Pool for the cluster that knows it.
+func (c *redisCluster) pool(t testing.TB, cfg upstream.Config) *upstream.Pool {
+	t.Helper()
+	cfg.URL = c.url()
+	p := open(t, cfg)
+	until(t, "every slot is served", func() bool { up, _ := p.Health(); return up })
+	return p
+}
+
+func clusterRoutes(t *testing.T, c *redisCluster) {
 	for _, driver := range drivers {
-		p := open(t, upstream.Config{URL: c.url(), Driver: driver})
-		until(t, "every slot is served", func() bool { up, _ := p.Health(); return up })
+		p := c.pool(t, upstream.Config{Driver: driver})
 		if got := len(p.Masters()); !p.Sharded() || got != 3 {
 			t.Fatalf("sharded %v, %d masters", p.Sharded(), got)
 		}
@@ -148,7 +79,9 @@ func TestCluster_routes(t *testing.T) {
 				unit(&b, key, "SET", key, key)
 				unit(&b, "", "ECHO", key)
 				unit(&b, key, "GET", key)
-				want = append(want, "+OK\r\n", bulk(key), bulk(key))
+				tx(&b, key, cmd("APPEND", key, "x"), cmd("GET", key))
+				want = append(want, "+OK\r\n", bulk(key), bulk(key), "+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n",
+					fmt.Sprintf("*2\r\n:%d\r\n%s", len(key)+1, bulk(key+"x")))
 			}
 			if err := l.Do(t.Context(), &b); err != nil {
 				t.Fatal(err)
@@ -159,58 +92,318 @@ func TestCluster_routes(t *testing.T) {
 				}
 			}
 		}
+		if s := p.Stats(); s.Connections < 3 && driver == upstream.DriverShared || s.InFlight != 0 {
+			t.Errorf("stats: %+v", s)
+		}
+		if v := p.Version(); !strings.HasPrefix(v, "7.") {
+			t.Errorf("version %q", v)
+		}
+		slots := 0
+		for _, n := range p.Nodes() {
+			for _, span := range n.Slots {
+				slots += span[1] - span[0] + 1
+			}
+		}
+		if got := len(p.Nodes()); got != 6 || slots != upstream.Slots {
+			t.Errorf("%d nodes with %d slots", got, slots)
+		}
 	}
 }
 
-func TestCluster_failover(t *testing.T) {
-	c := startCluster(t, 3, 1)
-	p := open(t, upstream.Config{URL: c.url()})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	errs := make(chan error, 8)
-	for i := range 8 {
-		go func() { errs <- count(ctx, p.Link(2, 0), fmt.Sprintf("c%d", i)) }()
+// clusterLimits has replies that are too long, alone and together.
+func clusterLimits(t *testing.T, c *redisCluster) {
+	l := c.pool(t, upstream.Config{}).Link(2, 0)
+	var b upstream.Batch
+	long := strings.Repeat("l", 1000)
+	for i := range 10 {
+		unit(&b, fmt.Sprint("long", i), "SET", fmt.Sprint("long", i), long)
 	}
-	for round := range 4 {
-		i := round % 3
-		to := i + 3
-		if round >= 3 {
-			to = i
+	if err := l.Do(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	reset(&b)
+	for i := range 10 {
+		unit(&b, fmt.Sprint("long", i), "GET", fmt.Sprint("long", i))
+	}
+	b.Limits, b.Max = []int64{0, 999, 1000}, 9000
+	if err := l.Do(t.Context(), &b); !errors.Is(err, upstream.ErrFlood) || b.Replies != nil {
+		t.Errorf("got %v and %d replies, want %v", err, len(b.Replies), upstream.ErrFlood)
+	}
+	b.Max = 20000
+	if err := l.Do(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range b.Replies {
+		if want := bulk(long); (i == 1) != (r.Over == 1000) || i != 1 && string(r.Raw) != want {
+			t.Errorf("reply %d: over %d, %d bytes", i, r.Over, len(r.Raw))
 		}
-		c.run(t, to, "CLUSTER", "FAILOVER")
-		until(t, "the replica has taken over", func() bool { return p.NodeOf(c.first(i)).Addr() == c.nodes[to].addr() })
+	}
+}
+
+// clusterReplicas reads from replicas, and from masters where those have none that can be used.
+func clusterReplicas(t *testing.T, c *redisCluster) {
+	p := c.pool(t, upstream.Config{HealthInterval: 20 * time.Millisecond})
+	until(t, "replicas are up", func() bool {
+		up := 0
+		for _, n := range p.Nodes() {
+			if n.Role == "replica" && n.Up {
+				up++
+			}
+		}
+		return up == 3
+	})
+	l := p.Link(2, 0)
+	var b upstream.Batch
+	role := func(key string, nearest bool) string {
+		reset(&b)
+		unit(&b, key, "ROLE")
+		b.Units[0].Replica, b.Units[0].Nearest = true, nearest
+		if err := l.Do(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(texts(&b)[0], "slave") {
+			return "replica"
+		}
+		return "master"
+	}
+	for i := range 10 {
+		key := fmt.Sprint("r", i)
+		do(t, l, cmd("PING"))
+		if got := role(key, false); got != "replica" {
+			t.Errorf("%s is read from a %s", key, got)
+		}
+		role(key, true)
+		reset(&b)
+		unit(&b, key, "SET", key, key)
+		if err := l.Do(t.Context(), &b); err != nil || texts(&b)[0] != "+OK\r\n" {
+			t.Fatal(err, texts(&b))
+		}
+		until(t, "a replica has the value", func() bool {
+			reset(&b)
+			unit(&b, key, "GET", key)
+			b.Units[0].Replica = true
+			return l.Do(t.Context(), &b) == nil && texts(&b)[0] == bulk(key)
+		})
+	}
+}
+
+// clusterMigration counts while a slot goes to and fro between two masters, with the keys in it.
+func clusterMigration(t *testing.T, c *redisCluster) {
+	p := c.pool(t, upstream.Config{})
+	slot := upstream.Slot(nil, []byte("m"))
+	from := slot * 3 / upstream.Slots
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for i := range 6 {
+		wg.Go(func() {
+			if err := count(ctx, p.Link(2, 0), func(n int) string { return fmt.Sprintf("{m}%d:%d", i, n) }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	moves := 0
+	for start := time.Now(); moves%3 > 0 || time.Since(start) < 3*time.Second; moves++ {
+		to := (from + 1 + moves/3%2) % 3 // around, and around the other way
+		c.migrate(t, slot, from, to)
+		from = to
 	}
 	cancel()
-	for range 8 {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
+	wg.Wait()
+	t.Logf("%d moves", moves)
 }
 
-// count increments counters on many slots, several times in each batch, until ctx ends: each reply has to be one more than the last.
-func count(ctx context.Context, l upstream.Link, name string) error {
+// migrate moves a slot with its keys.
+func (c *redisCluster) migrate(t *testing.T, slot, from, to int) {
+	t.Helper()
+	c.run(t, to, "CLUSTER", "SETSLOT", slot, "IMPORTING", c.id(t, from))
+	c.run(t, from, "CLUSTER", "SETSLOT", slot, "MIGRATING", c.id(t, to))
+	for {
+		keys := c.run(t, from, "CLUSTER", "GETKEYSINSLOT", slot, 3).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		c.run(t, from, append([]any{"MIGRATE", "127.0.0.1", c.nodes[to].port, "", 0, 5000, "KEYS"}, keys...)...)
+	}
+	for _, i := range []int{to, from, 3 - to - from} {
+		c.run(t, i, "CLUSTER", "SETSLOT", slot, "NODE", c.id(t, to))
+	}
+	epoch := func(i int) string {
+		info := c.run(t, i, "CLUSTER", "INFO").(string)
+		_, rest, _ := strings.Cut(info, "cluster_current_epoch:")
+		return rest[:strings.IndexByte(rest, '\r')]
+	}
+	until(t, "the nodes agree, as otherwise Redis itself may lose the keys of a slot that moves on", func() bool {
+		for i := range c.nodes {
+			if epoch(i) != epoch(to) || c.owner(t, i, slot) != c.nodes[to].addr() {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// owner is who has the slot in the eyes of node i.
+func (c *redisCluster) owner(t *testing.T, i, slot int) string {
+	spans, err := c.clients[i].ClusterSlots(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range spans {
+		if s.Start <= slot && slot <= s.End {
+			return s.Nodes[0].Addr
+		}
+	}
+	return ""
+}
+
+// clusterFailover counts while replicas take over as planned.
+func clusterFailover(t *testing.T, c *redisCluster) {
+	p := c.pool(t, upstream.Config{})
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for i := range 8 {
+		wg.Go(func() {
+			if err := count(ctx, p.Link(2, 0), func(n int) string { return fmt.Sprintf("f%d:%d", i, n) }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, pair := range [][2]int{{0, 3}, {1, 4}, {2, 5}} {
+		c.run(t, pair[1], "CLUSTER", "FAILOVER")
+		until(t, "the replica has taken over", func() bool {
+			return p.NodeOf(c.first(pair[0])).Addr() == c.nodes[pair[1]].addr()
+		})
+		until(t, "the master is its replica", func() bool {
+			role := c.run(t, pair[0], "ROLE").([]any)
+			return role[0] == "slave" && role[3] == "connected"
+		})
+	}
+	cancel()
+	wg.Wait()
+}
+
+// count increments counters, several times in each batch, until ctx ends: each reply has to be one more than the last.
+func count(ctx context.Context, l upstream.Link, name func(int) string) error {
 	var b upstream.Batch
 	last := map[string]int{}
 	for ctx.Err() == nil {
 		reset(&b)
 		var keys []string
-		for i := range 20 {
-			key := fmt.Sprintf("%s:%d", name, i)
-			for range 3 {
-				unit(&b, key, "INCR", key)
-				keys = append(keys, key)
-			}
+		for i := range 12 {
+			key := name(i)
+			unit(&b, key, "INCR", key)
+			unit(&b, key, "INCR", key)
+			tx(&b, key, cmd("INCR", key))
+			keys = append(keys, key, key, "", "", key)
 		}
 		if err := l.Do(context.Background(), &b); err != nil {
 			return err
 		}
 		for i, key := range keys {
+			if key == "" {
+				continue
+			}
 			last[key]++
-			if got, want := string(b.Replies[i].Raw), fmt.Sprintf(":%d\r\n", last[key]); got != want {
-				return fmt.Errorf("%s: got %q (%v), want %q", key, got, b.Replies[i].Err, want)
+			want := fmt.Sprintf(":%d\r\n", last[key])
+			if i%5 == 4 {
+				want = "*1\r\n" + want
+			}
+			if got := string(b.Replies[i].Raw); got != want {
+				return fmt.Errorf("%s, reply %d: got %q (%v), want %q", key, i, got, b.Replies[i].Err, want)
 			}
 		}
 	}
 	return nil
+}
+
+// masterOf is the number of the node that has the slot.
+func (c *redisCluster) masterOf(t *testing.T, slot int) int {
+	addr := c.owner(t, 1, slot)
+	return slices.IndexFunc(c.nodes, func(s *redisServer) bool { return s.addr() == addr })
+}
+
+// keys are n for each master's slots.
+func (c *redisCluster) keys(n int) (keys [][]string) {
+	keys = make([][]string, c.masters)
+	for i, missing := 0, c.masters*n; missing > 0; i++ {
+		key := fmt.Sprint("key", i)
+		m := slices.IndexFunc(keys, func(k []string) bool { return len(k) < n })
+		if slot := upstream.Slot(nil, []byte(key)); slot >= c.first(m) && slot < c.first(m+1) {
+			keys[m] = append(keys[m], key)
+			missing--
+		}
+	}
+	return keys
+}
+
+// clusterPaused stops a master for longer than a reply may take: what it was sent fails, and nothing else does.
+func clusterPaused(t *testing.T, c *redisCluster) {
+	p := c.pool(t, upstream.Config{ReadTimeout: 500 * time.Millisecond, Hold: 10 * time.Second})
+	l := p.Link(2, 0)
+	var b upstream.Batch
+	for _, keys := range c.keys(2) {
+		for _, key := range keys {
+			unit(&b, key, "SET", key, "v")
+		}
+	}
+	if err := l.Do(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	stopped := c.masterOf(t, c.first(2))
+	_ = c.nodes[stopped].cmd.Process.Signal(syscall.SIGSTOP)
+	defer func() { _ = c.nodes[stopped].cmd.Process.Signal(syscall.SIGCONT) }()
+	if err := l.Do(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range b.Replies {
+		switch slot := b.Units[i].Slot; {
+		case slot >= c.first(2) && (r.Err == nil || upstream.SafeToRetry(r.Err)):
+			t.Errorf("unit %d was sent to a stopped node: got %q, %v", i, r.Raw, r.Err)
+		case slot < c.first(2) && string(r.Raw) != "+OK\r\n":
+			t.Errorf("unit %d: got %q, %v", i, r.Raw, r.Err)
+		}
+	}
+	until(t, "the pool says which slots are not served", func() bool {
+		up, why := p.Health()
+		return !up && strings.Contains(why.Error(), fmt.Sprintf("%d-%d", c.first(2), upstream.Slots-1))
+	})
+	if err := l.Do(t.Context(), &b); err != nil { // the replica takes over meanwhile
+		t.Fatal(err)
+	}
+	for i, r := range b.Replies {
+		if r.Err != nil {
+			t.Errorf("unit %d: %v", i, r.Err)
+		}
+	}
+	_ = c.nodes[stopped].cmd.Process.Signal(syscall.SIGCONT)
+	until(t, "the master that was stopped is a replica", func() bool {
+		role := c.run(t, stopped, "ROLE").([]any)
+		return role[0] == "slave" && role[3] == "connected"
+	})
+}
+
+// clusterKilled kills a master: what was not sent reaches the replica that takes over.
+func clusterKilled(t *testing.T, c *redisCluster) {
+	p := c.pool(t, upstream.Config{Hold: 15 * time.Second})
+	l := p.Link(2, 0)
+	do(t, l, cmd("PING"))
+	slot := c.first(0)
+	before := p.NodeOf(slot)
+	c.nodes[c.masterOf(t, slot)].kill()
+	until(t, "the loss is noticed", func() bool { up, _ := before.Health(); return !up })
+	start := time.Now()
+	var b upstream.Batch
+	for _, keys := range c.keys(1) {
+		unit(&b, keys[0], "SET", keys[0], "v")
+	}
+	if err := l.Do(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range texts(&b) {
+		if got != "+OK\r\n" {
+			t.Errorf("reply %d: got %q, %v", i, got, b.Replies[i].Err)
+		}
+	}
+	t.Logf("back after %v", time.Since(start))
+	until(t, "every slot is served", func() bool { up, _ := p.Health(); return up })
 }

@@ -3,7 +3,10 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strconv"
+
+	"github.com/tidwall/redcon"
 )
 
 // The kinds of redirect.
@@ -79,38 +82,42 @@ func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 
 var execAbort = []byte("-EXECABORT ")
 
-// refusal reads the replies to a unit for why nothing of it has run: the only command's error; or, of a transaction, that of EXEC
-// when it says so itself, or one while it was queued up, after which EXEC has refused.
-func refusal(replies []Reply) (r redirect, ok bool) {
+// refused finds in the replies to a unit what has not run, which is replies[from:to], and why. Of a transaction, in which all or
+// nothing runs, that is known when EXEC says so itself, or when it has refused after an error while commands were queued up. Commands
+// outside of one each speak for themselves.
+func refused(replies []Reply) (r redirect, from, to int, ok bool) {
 	n := len(replies) - 1
-	switch {
-	case n < 0:
-		return r, false
-	case n == 0:
-		return redirection(replies[0].Raw)
-	case !queuedUp(replies[1:n]):
-		return r, false // it is no transaction
-	}
-	last := replies[n].Raw
-	if r, ok = redirection(last); ok || !bytes.HasPrefix(last, execAbort) {
-		return r, ok
-	}
-	for i := range replies {
-		if r, ok = redirection(replies[i].Raw); ok {
-			return r, true
+	for from = range replies {
+		if r, ok = redirection(replies[from].Raw); ok {
+			break
 		}
 	}
-	return r, false
+	switch {
+	case !ok:
+		return r, 0, 0, false
+	case n > 0 && bytes.HasPrefix(replies[n].Raw, execAbort), from == n && n > 1 && queuedUp(replies[1:n]):
+		return r, 0, n + 1, true
+	}
+	for to = from + 1; to <= n; to++ {
+		if _, is := redirection(replies[to].Raw); !is {
+			break
+		}
+	}
+	return r, from, to, true
+}
+
+// multi is the name of the command that begins a transaction, which can't be sent again in part.
+var multi = []byte("multi")
+
+// inPart reports whether part of a unit can be sent again.
+func inPart(unit []byte) bool {
+	_, args, _, _, _ := redcon.ReadNextCommand(unit, nil)
+	return len(args) > 0 && !bytes.EqualFold(args[0], multi)
 }
 
 var queuedReply = []byte("+QUEUED\r\n")
 
-// queuedUp reports whether the replies are those to commands of a transaction, of which there are any.
+// queuedUp reports whether the replies are those to commands of a transaction.
 func queuedUp(replies []Reply) bool {
-	for i := range replies {
-		if raw := replies[i].Raw; !bytes.Equal(raw, queuedReply) && (len(raw) == 0 || raw[0] != '-') {
-			return false
-		}
-	}
-	return len(replies) > 0
+	return !slices.ContainsFunc(replies, func(r Reply) bool { return !bytes.Equal(r.Raw, queuedReply) })
 }

@@ -20,11 +20,21 @@ const (
 // The order of commands on one slot stays: they go to one node in one piece, and those that are redirected follow each other to
 // the next. Only what a node has put off with TRYAGAIN, while a slot is moving, can be overtaken by a later command of the batch.
 type routed struct {
-	source *cluster
+	source source
 	key    setKey
 	home   int // the index of the master that gets what names no key
 	turn   atomic.Uint32
 	lanes  atomic.Pointer[lanes]
+}
+
+// source is what knows which nodes there are: a cluster, or whatever else has masters and replicas.
+type source interface {
+	await(ctx context.Context) (*topology, error)               // the topology, when there is one
+	current() *topology                                         // the same once there has been one
+	target(ctx context.Context, addr string, asked *Pool) *Pool // the node that another one names; nil: there is none
+	moved(slot int, node *Pool)                                 // a node says that it is there now
+	want(hint *Pool) <-chan struct{}                            // the topology may have changed
+	behind() *Pool                                              // the Pool that all this is behind
 }
 
 // Close does nothing: the connections are the nodes'.
@@ -38,7 +48,7 @@ func (r *routed) Do(ctx context.Context, b *Batch) error {
 	}
 	t, err := r.source.await(ctx)
 	if err != nil {
-		return r.source.pool.error(false, err)
+		return r.source.behind().error(false, err)
 	}
 	p := r.picker(t)
 	first := p.lead(b.Units)
@@ -56,7 +66,7 @@ func (r *routed) Do(ctx context.Context, b *Batch) error {
 		s.plan(b, p, first)
 		s.round(ctx, b)
 	}
-	for s.again(ctx, r) {
+	for s.again(ctx, b, r) {
 		s.round(ctx, b)
 	}
 	return s.finish(b)
@@ -178,7 +188,7 @@ func (p picker) reader(shard int, nearest bool) lane {
 
 // to is the way to a node as a master.
 func (r *routed) to(node *Pool) lane {
-	if t := r.source.topo.Load(); t != nil {
+	if t := r.source.current(); t != nil {
 		for _, l := range r.lanesTo(t).masters {
 			if l.pool == node {
 				return l
@@ -199,18 +209,22 @@ const (
 
 // judge says what is to be done about e, which has come back. It sets the lane of what is to be sent to a certain node, and takes
 // away that of what is to be sent to whoever has the slot by then.
-func (r *routed) judge(ctx context.Context, e *errand, replies []Reply) verdict {
+func (r *routed) judge(ctx context.Context, b *Batch, e *errand, replies []Reply) verdict {
 	if e.err != nil {
 		return r.failed(ctx, e)
 	}
-	red, ok := refusal(replies)
+	red, first, last, ok := refused(replies)
 	if !ok || e.slot == NoSlot || e.tries >= maxTries && red.kind != kindWait {
+		return done
+	}
+	if last-first < e.count && !inPart(b.Req[e.from:e.to]) {
 		return done
 	}
 	from := e.lane.pool
 	if red.kind == kindWait {
 		r.source.want(nil)
 		e.lane, e.asking = lane{}, false
+		e.narrow(b.Req, first, last)
 		return later
 	}
 	if red.slot != e.slot {
@@ -225,13 +239,14 @@ func (r *routed) judge(ctx context.Context, e *errand, replies []Reply) verdict 
 		r.source.want(to)
 	}
 	e.tries++
+	e.narrow(b.Req, first, last)
 	e.lane, e.asking = r.to(to), red.kind == kindAsk
 	return retry
 }
 
 // failed is judge for what got no reply. What was not sent may go to another node.
 func (r *routed) failed(ctx context.Context, e *errand) verdict {
-	closed := r.source.pool.ctx.Err() != nil
+	closed := r.source.behind().ctx.Err() != nil
 	if !SafeToRetry(e.err) || ctx.Err() != nil || closed || e.tries >= maxTries {
 		return done
 	}
@@ -242,11 +257,11 @@ func (r *routed) failed(ctx context.Context, e *errand) verdict {
 		e.replica = false
 		return retry
 	}
-	if r.picker(r.source.topo.Load()).lane(Unit{Slot: e.slot}, r.to(from)).pool != from {
+	if p := r.picker(r.source.current()); p.lane(Unit{Slot: e.slot}, p.any()).pool != from {
 		return retry
 	}
 	return done
 }
 
 // patience is how long a batch waits for slots that are moving, or that nobody has.
-func (r *routed) patience() time.Duration { return r.source.pool.cfg.Hold }
+func (r *routed) patience() time.Duration { return r.source.behind().cfg.Hold }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/tidwall/redcon"
 )
 
 // asking makes a node that is taking a slot over run the next command, or transaction, on it.
@@ -35,6 +37,22 @@ type errand struct {
 	idle         bool // it was not sent in this round
 	tries        int
 	err          error // why it has no replies
+}
+
+// narrow leaves of e the commands that have not run, from the first to before the last, counted by their replies.
+func (e *errand) narrow(req []byte, first, last int) {
+	if first == 0 && last == e.count {
+		return
+	}
+	at := e.from
+	for i, rest := 0, req[e.from:e.to]; i < last; i++ {
+		if i == first {
+			e.from = at
+		}
+		_, _, _, left, _ := redcon.ReadNextCommand(rest, nil) // it is whole: it has been sent
+		at, rest = at+len(rest)-len(left), left
+	}
+	e.to, e.first, e.count = at, e.first+first, last-first
 }
 
 // leg is the errands of one round to one node.
@@ -209,13 +227,13 @@ func (s *scatter) collect(l *leg) {
 }
 
 // again drops the errands that are done and reports whether there are others, for which it waits until it is time.
-func (s *scatter) again(ctx context.Context, r *routed) bool {
+func (s *scatter) again(ctx context.Context, b *Batch, r *routed) bool {
 	rest, wait := s.errands[:0], false
 	for i := range s.errands {
 		e := &s.errands[i]
 		what := retry
 		if !e.idle && !s.flood {
-			what = r.judge(ctx, e, s.replies[e.first:e.first+e.count])
+			what = r.judge(ctx, b, e, s.replies[e.first:e.first+e.count])
 		}
 		if s.flood || what == later && !s.patient(r) {
 			what = done
@@ -234,7 +252,7 @@ func (s *scatter) again(ctx context.Context, r *routed) bool {
 		pause(ctx, backoff(min(s.rounds-1, 4)))
 	}
 	if len(rest) > 0 {
-		p := r.picker(r.source.topo.Load())
+		p := r.picker(r.source.current())
 		for i := range rest {
 			if rest[i].lane.link == nil {
 				rest[i].lane = p.lane(Unit{Slot: rest[i].slot}, p.any())
@@ -274,8 +292,12 @@ func (s *scatter) finish(b *Batch) error {
 	switch {
 	case s.flood:
 		return ErrFlood
-	case len(b.Units) <= 1 && s.replies[0].Err != nil:
-		return s.replies[0].Err
+	case len(b.Units) <= 1:
+		for i := range s.replies {
+			if err := s.replies[i].Err; err != nil {
+				return err
+			}
+		}
 	}
 	b.Replies = s.replies
 	return nil
