@@ -16,7 +16,8 @@ import (
 //	c.migrate(t, slotOf("a"), from, c.another(t, from))
 type clusterSetup struct {
 	setup
-	nodes []*clusterNode // the masters come first, at first
+	nodes        []*clusterNode
+	firstMasters int // so many of the nodes are masters at first
 }
 
 type clusterNode struct {
@@ -31,16 +32,33 @@ const clusterSlots = 16384
 // spread evenly; replicas go to the masters in turn.
 func startCluster(t testing.TB, masters, replicas int, with setup) *clusterSetup {
 	t.Helper()
-	c := &clusterSetup{setup: with}
-	var all []*redisServer
+	c := newClusterSetup(t, masters, replicas, with)
+	c.start(t)
+	return c
+}
+
+// newClusterSetup chooses ports and writes configurations; nothing runs yet.
+func newClusterSetup(t testing.TB, masters, replicas int, with setup) *clusterSetup {
+	t.Helper()
+	c := &clusterSetup{setup: with, firstMasters: masters}
 	for range masters + replicas {
 		n := &clusterNode{bus: freePort(t)}
 		n.node = newNode(t, with, "cluster-enabled yes", "cluster-node-timeout 1500", "cluster-port "+strconv.Itoa(n.bus),
 			"cluster-migration-barrier 100")
 		n.announce(t, "cluster-announce-ip 127.0.0.1", "cluster-announce-port "+n.shownPort(), "cluster-announce-bus-port "+strconv.Itoa(n.bus))
-		c.nodes, all = append(c.nodes, n), append(all, n.redisServer)
+		c.nodes = append(c.nodes, n)
+	}
+	return c
+}
+
+func (c *clusterSetup) start(t testing.TB) {
+	t.Helper()
+	var all []*redisServer
+	for _, n := range c.nodes {
+		all = append(all, n.redisServer)
 	}
 	startAll(t, all)
+	masters := c.firstMasters
 	for i, n := range c.nodes {
 		n.id = n.must(t, "CLUSTER", "MYID").text
 		n.must(t, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
@@ -59,7 +77,6 @@ func startCluster(t testing.TB, masters, replicas int, with setup) *clusterSetup
 		})
 	}
 	c.settle(t)
-	return c
 }
 
 // url names the first three nodes, as a user would.

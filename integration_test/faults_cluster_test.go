@@ -21,11 +21,11 @@ func clusterScene(t *testing.T, up *clusterSetup, addr string, seed uint64) *sce
 	slot := func() int { return slotOf(s.w.list[s.chance.IntN(len(s.w.list))].tag) } // one with keys in it
 	master := func() *clusterNode { return up.nodeOf(t, slot()) }
 	s.faults = append(s.cuts(func() *relay { return master().relay }),
-		mishap{name: "CLUSTER FAILOVER", run: func() (none time.Time) {
+		mishap{name: "CLUSTER FAILOVER", may: waiting, run: func() (unknown time.Time) {
 			up.failover(t, up.replicaOf(t, master()))
 			return
 		}},
-		mishap{name: "slots move", run: func() (none time.Time) {
+		mishap{name: "slots move", may: waiting, run: func() (unknown time.Time) {
 			for range 5 {
 				moved := slot()
 				from := up.nodeOf(t, moved)
@@ -33,7 +33,7 @@ func clusterScene(t *testing.T, up *clusterSetup, addr string, seed uint64) *sce
 			}
 			return
 		}},
-		mishap{name: "a slot moves slowly", run: func() (none time.Time) {
+		mishap{name: "a slot moves slowly", may: waiting, run: func() (unknown time.Time) {
 			moved := slot()
 			from := up.nodeOf(t, moved)
 			to := up.another(t, from)
@@ -47,7 +47,7 @@ func clusterScene(t *testing.T, up *clusterSetup, addr string, seed uint64) *sce
 			up.endMigration(t, moved, from, to)
 			return
 		}},
-		mishap{name: "SIGKILL of a master", lossy: true, run: func() time.Time {
+		mishap{name: "SIGKILL of a master", may: everybody, lossy: true, run: func() time.Time {
 			moved := slot()
 			old := up.nodeOf(t, moved)
 			old.kill(t)
@@ -56,13 +56,13 @@ func clusterScene(t *testing.T, up *clusterSetup, addr string, seed uint64) *sce
 			old.start(t)
 			return over
 		}},
-		mishap{name: "SIGSTOP of a master", lossy: true, run: func() time.Time {
+		mishap{name: "SIGSTOP of a master", may: everybody, lossy: true, run: func() time.Time {
 			moved := slot()
 			s.frozen(up.nodeOf(t, moved).node)
 			up.nodeOf(t, moved) // the old master has heard of the new one
 			return time.Now()
 		}},
-		mishap{name: "SIGKILL of a replica", harmless: true, run: func() (none time.Time) {
+		mishap{name: "SIGKILL of a replica", run: func() (unknown time.Time) {
 			n := up.replicaOf(t, master())
 			n.kill(t)
 			n.start(t)

@@ -28,11 +28,11 @@ func sentinelScene(t *testing.T, up *sentinelSetup, addr string, seed uint64) *s
 	}
 	s.faults = append(s.cuts(func() *relay { return up.master(t).relay }),
 		// Sentinel has the old master go on until the new one is known, so Redis 7.0 loses writes here too.
-		mishap{name: "SENTINEL FAILOVER", harmless: true, lossy: true, run: func() time.Time {
+		mishap{name: "SENTINEL FAILOVER", may: waiting, lossy: true, run: func() time.Time {
 			up.failover(t)
 			return time.Now()
 		}},
-		mishap{name: "SIGKILL of the master", lossy: true, run: func() time.Time {
+		mishap{name: "SIGKILL of the master", may: everybody, lossy: true, run: func() time.Time {
 			old := up.master(t)
 			old.kill(t)
 			up.newMaster(t, old)
@@ -40,7 +40,7 @@ func sentinelScene(t *testing.T, up *sentinelSetup, addr string, seed uint64) *s
 			old.start(t)
 			return over
 		}},
-		mishap{name: "SIGSTOP of the master", lossy: true, run: func() time.Time {
+		mishap{name: "SIGSTOP of the master", may: everybody, lossy: true, run: func() time.Time {
 			old := up.master(t)
 			old.stop(t)
 			s.pass(freezeTime(t))
@@ -49,20 +49,20 @@ func sentinelScene(t *testing.T, up *sentinelSetup, addr string, seed uint64) *s
 			old.cont(t)
 			return over
 		}},
-		mishap{name: "SIGKILL of a replica", harmless: true, run: func() (none time.Time) {
+		mishap{name: "SIGKILL of a replica", run: func() (unknown time.Time) {
 			n := replica()
 			n.kill(t)
 			n.start(t)
 			return
 		}},
-		mishap{name: "SIGKILL of a sentinel", harmless: true, run: func() (none time.Time) {
+		mishap{name: "SIGKILL of a sentinel", run: func() (unknown time.Time) {
 			n := up.sentinels[s.chance.IntN(len(up.sentinels))]
 			n.kill(t)
 			n.start(t)
 			hasten(t, n)
 			return
 		}},
-		mishap{name: "SIGSTOP of a sentinel", harmless: true, run: func() (none time.Time) {
+		mishap{name: "SIGSTOP of a sentinel", run: func() (unknown time.Time) {
 			s.frozen(&node{redisServer: up.sentinels[s.chance.IntN(len(up.sentinels))]})
 			return
 		}})

@@ -58,10 +58,10 @@ type scene struct {
 
 // mishap is a fault from its beginning to its end.
 type mishap struct {
-	name     string
-	lossy    bool                    // Redis itself may lose writes: replication is asynchronous
-	harmless bool                    // not one error is in order
-	run      func() (over time.Time) // over is when the right server was known to everyone who asks; zero for now
+	name  string
+	lossy bool                    // Redis itself may lose writes: replication is asynchronous
+	may   allowance               // which errors are in order
+	run   func() (over time.Time) // over is when the right server was known to everyone who asks; zero for now
 }
 
 type span struct{ from, to time.Time }
@@ -90,7 +90,7 @@ func (s *scene) round(f mishap) {
 	s.w.slowest.Store(0)
 	done := s.w.done.Load()
 	eventually(s.t, "there is load", func() bool { return s.w.done.Load() > done+200 || s.w.troubled() })
-	s.w.setCalm(f.harmless)
+	s.w.allow(f.may)
 	begin := time.Now()
 	over := f.run()
 	healed := time.Now()
@@ -98,7 +98,7 @@ func (s *scene) round(f mishap) {
 		over = healed
 	}
 	back := s.w.recovered(s.t, healed)
-	s.w.setCalm(true)
+	s.w.allow(nobody)
 	if f.lossy {
 		s.spans = append(s.spans, span{begin.Add(-unreplicated), over.Add(500 * time.Millisecond)})
 	}
@@ -139,7 +139,7 @@ func (w *witnesses) troubled() bool {
 // cuts are the faults of a network, at the relay that hit returns.
 func (s *scene) cuts(hit func() *relay) []mishap {
 	lasting := func(f fault) func() time.Time {
-		return func() (none time.Time) {
+		return func() (unknown time.Time) {
 			r := hit()
 			r.set(f)
 			if f.kind == mute {
@@ -151,7 +151,7 @@ func (s *scene) cuts(hit func() *relay) []mishap {
 		}
 	}
 	once := func(kind faultKind) func() time.Time {
-		return func() (none time.Time) {
+		return func() (unknown time.Time) {
 			r := hit()
 			r.set(fault{kind: kind, at: s.chance.IntN(20_000)})
 			eventually(s.t, "the relay strikes", r.struck)
@@ -160,13 +160,13 @@ func (s *scene) cuts(hit func() *relay) []mishap {
 		}
 	}
 	return []mishap{
-		{name: "network stalls", run: lasting(fault{kind: stall})},
-		{name: "network drops", run: lasting(fault{kind: drop})},
-		{name: "network is half-open", run: lasting(fault{kind: mute})},
-		{name: "network refuses", run: lasting(fault{kind: refuse})},
-		{name: "network is slow", harmless: true, run: lasting(fault{kind: lag, delay: 30 * time.Millisecond})},
-		{name: "network resets in a reply", run: once(resetAt)},
-		{name: "network corrupts a reply", run: once(corruptAt)},
+		{name: "network stalls", may: everybody, run: lasting(fault{kind: stall})},
+		{name: "network drops", may: everybody, run: lasting(fault{kind: drop})},
+		{name: "network is half-open", may: everybody, run: lasting(fault{kind: mute})},
+		{name: "network refuses", may: everybody, run: lasting(fault{kind: refuse})},
+		{name: "network is slow", run: lasting(fault{kind: lag, delay: 30 * time.Millisecond})},
+		{name: "network resets in a reply", may: everybody, run: once(resetAt)},
+		{name: "network corrupts a reply", may: everybody, run: once(corruptAt)},
 	}
 }
 
@@ -198,12 +198,12 @@ func TestFaults_Standalone(t *testing.T) {
 		g := startGate(t, "upstream: {url: redis://"+n.shown()+patientGate)
 		s := newScene(t, g.addr, seed)
 		s.faults = append(s.cuts(func() *relay { return n.relay }),
-			mishap{name: "SIGKILL and restart", run: func() (none time.Time) {
+			mishap{name: "SIGKILL and restart", may: everybody, run: func() (unknown time.Time) {
 				n.kill(t)
 				n.start(t)
 				return
 			}},
-			mishap{name: "SIGSTOP", run: func() (none time.Time) {
+			mishap{name: "SIGSTOP", may: everybody, run: func() (unknown time.Time) {
 				s.frozen(n)
 				return
 			}})

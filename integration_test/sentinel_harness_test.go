@@ -25,8 +25,15 @@ type sentinelSetup struct {
 // startSentinel returns as soon as everyone knows everyone.
 func startSentinel(t testing.TB, with setup) *sentinelSetup {
 	t.Helper()
+	s := newSentinelSetup(t, with)
+	s.start(t)
+	return s
+}
+
+// newSentinelSetup chooses ports and writes configurations; nothing runs yet.
+func newSentinelSetup(t testing.TB, with setup) *sentinelSetup {
+	t.Helper()
 	s := &sentinelSetup{setup: with}
-	var all []*redisServer
 	for i := range 3 {
 		var lines []string
 		if i > 0 {
@@ -34,17 +41,29 @@ func startSentinel(t testing.TB, with setup) *sentinelSetup {
 		}
 		n := newNode(t, with, lines...)
 		n.announce(t, "replica-announce-ip 127.0.0.1", "replica-announce-port "+n.shownPort())
-		s.nodes, all = append(s.nodes, n), append(all, n.redisServer)
+		s.nodes = append(s.nodes, n)
 	}
 	for range 3 {
 		s.sentinels = append(s.sentinels, newSentinel(t, s.nodes[0], with))
 	}
-	startAll(t, append(all, s.sentinels...))
+	return s
+}
+
+// servers are the nodes.
+func (s *sentinelSetup) servers() (list []*redisServer) {
+	for _, n := range s.nodes {
+		list = append(list, n.redisServer)
+	}
+	return list
+}
+
+func (s *sentinelSetup) start(t testing.TB) {
+	t.Helper()
+	startAll(t, append(s.servers(), s.sentinels...))
 	for _, sentinel := range s.sentinels {
 		hasten(t, sentinel)
 	}
 	s.settle(t)
-	return s
 }
 
 func newSentinel(t testing.TB, master *node, with setup) *redisServer {

@@ -28,7 +28,7 @@ type witnesses struct {
 	slowest                           atomic.Int64 // longest wait for the replies to one pipeline, in nanoseconds
 
 	mu       sync.Mutex
-	calm     bool           // no error is in order now
+	may      allowance      // which errors are in order now
 	problems []string       // what must never happen
 	errors   map[string]int // texts of errors since the last call of seen
 	lost     []time.Time    // when the writes were acknowledged that are missing
@@ -79,7 +79,7 @@ type token struct {
 // startWitnesses has so many clients talk to addr. Their counters are set first, and that must work.
 func startWitnesses(t testing.TB, addr string, n int, seed uint64) *witnesses {
 	t.Helper()
-	w := &witnesses{addr: addr, errors: map[string]int{}, calm: true}
+	w := &witnesses{addr: addr, errors: map[string]int{}}
 	for id := 1; id <= n; id++ {
 		c := &witness{
 			all: w, id: id, tag: fmt.Sprintf("{w%d}", id), chance: rand.New(rand.NewPCG(seed, uint64(id))),
@@ -112,11 +112,20 @@ func (w *witnesses) problem(format string, args ...any) {
 	}
 }
 
-// setCalm says whether errors are in order from now on.
-func (w *witnesses) setCalm(calm bool) {
+// allowance says which commands may be answered with an error.
+type allowance int
+
+const (
+	nobody  allowance = iota
+	waiting           // those that wait at a server for other clients: a master that is demoted unblocks them with an error
+	everybody
+)
+
+// allow says which errors are in order from now on.
+func (w *witnesses) allow(a allowance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calm = calm
+	w.may = a
 }
 
 var digits = regexp.MustCompile(`[0-9]+`)
@@ -126,10 +135,10 @@ func (w *witnesses) error(command []string, text string) {
 	w.failed.Add(1)
 	w.mu.Lock()
 	w.errors[digits.ReplaceAllString(strings.TrimSpace(text), "N")]++
-	calm := w.calm
+	may := w.may
 	w.mu.Unlock()
-	if calm {
-		w.problem("nothing has failed, but %s = %s", cli(command), shorten(text))
+	if may == nobody || may == waiting && command[0] != "BLPOP" {
+		w.problem("no error is in order, but %s = %s", cli(command), shorten(text))
 	}
 }
 

@@ -22,11 +22,12 @@ type Request struct {
 	DB    int   // the database the session has selected; below 0: only Redis knows
 	Now   int64 // the upstream's clock, Unix milliseconds, as well as the proxy knows it
 
-	Where    uint64  // tells upstreams apart, for Recent
-	Recent   *Recent // whose expiries were put back a moment ago; nil: nobody knows
-	Tick     int64   // the proxy's own clock, in milliseconds, for Recent
-	Watching bool    // the client watches keys: its reads must not change any
-	Tracking bool    // the client hears of changes to what it reads: a read must stay one, and nothing of ours come after it
+	Where    uint64   // tells upstreams apart, for Recent
+	Recent   *Recent  // whose expiries were put back a moment ago; nil: nobody knows
+	Tick     int64    // the proxy's own clock, in milliseconds, for Recent
+	Written  *Written // when keys were written; nil: there are no replicas
+	Watching bool     // the client watches keys: its reads must not change any
+	Tracking bool     // the client hears of changes to what it reads: a read must stay one, and nothing of ours come after it
 }
 
 // Plan says what to do with a Request. The zero Plan sends the client's arguments as they are.
@@ -45,9 +46,13 @@ type Plan struct {
 	SizeRule string        // name of the rule that set Limit or Guard, for the refusal's text
 	Each     bool          // values in the reply have limits of their own, which Policy.ValueLimit says; Limit is above all of them
 
+	Replica bool // a replica may answer
+	Nearest bool // it, or the master, whoever answers soonest
+
 	argbuf   [][]byte // backs Args, so that planning doesn't allocate
 	text     []byte   // backs the numbers in Args
 	opts     options  // of a command that takes SET's or GETEX's, parsed once for all rules
+	spared   int      // keys so far for which a replica may answer
 	ruled    int      // keys so far whose values have a limit of their own
 	lifeRule string   // the rule that has set a Life
 	salt     uint64   // tells upstream and namespace apart in Recent
@@ -168,6 +173,9 @@ func (p *Policy) Decide(r *Request, plan *Plan) {
 	}
 	if plan.Refusal == nil {
 		p.namespace.Apply(r, noKey, plan)
+	}
+	if plan.spared > 0 {
+		plan.spare(r)
 	}
 	if !plan.Each && (plan.Edit == command.PerKey || plan.Edit == command.Payload) {
 		plan.Edit = command.Value // one limit says it all

@@ -39,6 +39,9 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
+// nothingWritten is what transcripts know of writes.
+var nothingWritten = new(Written)
+
 const testNow = 1700000000_000
 
 func runTranscript(t *testing.T, file string) {
@@ -144,7 +147,7 @@ func request(t testing.TB, args [][]byte) *Request {
 	if spec == nil {
 		t.Fatalf("no such command: %q", args)
 	}
-	r := &Request{Spec: spec, Args: args, Now: testNow}
+	r := &Request{Spec: spec, Args: args, Now: testNow, Written: nothingWritten}
 	if spec.Names != nil {
 		names, ok := spec.Names(args, nil)
 		if !ok {
@@ -168,6 +171,12 @@ func explain(t *testing.T, p *Policy, plan *Plan, args [][]byte) string {
 		args, names = plan.Args, plan.Names
 	}
 	var steps []string
+	switch {
+	case plan.Replica && plan.Nearest:
+		steps = append(steps, "NEAREST")
+	case plan.Replica:
+		steps = append(steps, "REPLICA")
+	}
 	if plan.Limit > 0 {
 		steps = append(steps, fmt.Sprintf("LIMIT %d", plan.Limit))
 	}

@@ -21,9 +21,10 @@ const places = 1 << 18
 
 // Mark is a key whose expiry a command changes, for Recent to know of.
 type Mark struct {
-	Key   uint64 // as Recent knows it
-	Back  bool   // the expiry is put back to idle, if the reply says so; or else it becomes something else
-	Bound int    // one more than the index of the Bound that puts it back; 0: the command itself does
+	Key     uint64 // as Recent knows it
+	Written bool   // it is written: for Written to know of, and for nobody else
+	Back    bool   // the expiry is put back to idle, if the reply says so; or else it becomes something else
+	Bound   int    // one more than the index of the Bound that puts it back; 0: the command itself does
 }
 
 // Ticks are milliseconds of a clock that never goes back, and wrap around after 49 days. An entry that seems to be from further

@@ -26,11 +26,12 @@ type RuleConfig struct {
 	Expiry   *ExpiryConfig `yaml:"expiry"`
 	Size     *SizeConfig   `yaml:"size"`
 	Commands *AccessConfig `yaml:"commands"`
+	Reads    *ReadsConfig  `yaml:"reads"` // of a rule that is only observed, nothing
 
 	KeyEntropy Bits `yaml:"key_entropy"` // bits that the id in a new key's name must hold at least, as estimated; 0: any
 }
 
-// kinds lists the kinds of rules in the order in which they are applied: who may, how big, under what name, how long. A kind is a section of
+// kinds lists the kinds of rules in the order in which they are applied: who may, how big, under what name, how long, who answers. A kind is a section of
 // a rule's configuration. Refusing kinds come first. The namespace, which is no section, comes after all of them.
 var kinds = []struct {
 	name string
@@ -42,6 +43,7 @@ var kinds = []struct {
 		return entropyConfig{int(c.KeyEntropy), c.Keys}, c.KeyEntropy != 0
 	}},
 	{"expiry", func(c *RuleConfig) (section, bool) { return c.Expiry, c.Expiry != nil }},
+	{"reads", func(c *RuleConfig) (section, bool) { return c.Reads, c.Reads != nil }},
 }
 
 // section is the configuration of one kind of rule.
@@ -208,7 +210,7 @@ func (c *RuleConfig) check(report func(Problem)) {
 	}
 	if sections == 0 && c.Preset == "" {
 		report(Problem{Text: "sets nothing",
-			Hint: "add expiry, size, commands or key_entropy; to exempt keys from later rules, write expiry: {}"})
+			Hint: "add expiry, size, commands, key_entropy or reads; to exempt keys from later rules, write expiry: {}"})
 	}
 }
 

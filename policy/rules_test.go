@@ -51,7 +51,7 @@ func TestConfig_Check(t *testing.T) {
 			"rules[0].expiry.default: 3h is above lifetime, 1h", "rules[0].expiry.min: 2h is above lifetime, 1h", "rules[0].expiry.max: 4h is above lifetime, 1h"}},
 		{"too short to live", expiry(ExpiryConfig{Idle: Duration(5e8), Lifetime: Duration(9e8)}), []string{
 			"rules[0].expiry.idle: 500ms is too short for a rule with a lifetime; write 1s or more", "rules[0].expiry.lifetime: 900ms is too short"}},
-		{"no section", Config{Rules: []RuleConfig{{Name: "x"}}}, []string{"rules[0]: sets nothing; add expiry, size, commands or key_entropy"}},
+		{"no section", Config{Rules: []RuleConfig{{Name: "x"}}}, []string{"rules[0]: sets nothing; add expiry, size, commands, key_entropy or reads"}},
 		{"exempting", Config{Rules: []RuleConfig{{Keys: []string{"*_LOCK"}, Expiry: &ExpiryConfig{}}}}, nil},
 		{"no size", Config{Rules: []RuleConfig{{Size: &SizeConfig{}}}}, []string{"rules[0].size: sets nothing"}},
 		{"bad size", Config{Rules: []RuleConfig{{Size: &SizeConfig{Key: -1, Value: -5}}}}, []string{

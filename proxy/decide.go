@@ -79,6 +79,9 @@ func (s *Session) govern(c cmd) {
 	}
 	s.req = policy.Request{Spec: c.spec, Args: c.args, Names: names, DB: s.currentDB(), Now: s.now(),
 		Where: s.pool().Serial(), Recent: &s.srv.recent, Tick: s.tick}
+	if s.sharded {
+		s.req.Written = &s.srv.written
+	}
 	if s.own != nil {
 		s.req.Watching, s.req.Tracking = s.own.watching && !s.tx.open, s.own.tracks
 	}

@@ -13,10 +13,11 @@ import (
 
 // mark is a policy.Mark on its way.
 type mark struct {
-	key  uint64
-	back bool // the expiry is put back, if the reply says so; or else it becomes something else
-	own  bool // the command's own reply says so
-	at   int  // or else the element of EXEC's array that does, or without one the reply, counted from the first before the command
+	key     uint64
+	back    bool // the expiry is put back, if the reply says so; or else it becomes something else
+	own     bool // the command's own reply says so
+	written bool // the key is written, and that is all there is to know
+	at      int  // or else the element of EXEC's array that does, or without one the reply, counted from the first before the command
 }
 
 // mark takes down what Recent is to know of the command in the slot. What may change an expiry is forgotten now, and once more
@@ -35,6 +36,11 @@ func (s *Session) mark(sl *slot) {
 	}
 	bound := 0
 	for _, m := range p.Marks {
+		if m.Written { // now, and once more when the reply is here: by then it has been
+			s.srv.written.Note(m.Key, s.req.Tick)
+			s.marks = append(s.marks, mark{key: m.Key, written: true})
+			continue
+		}
 		if !m.Back {
 			s.srv.recent.Forget(m.Key, s.req.Tick)
 		}
@@ -65,7 +71,9 @@ func (s *Session) mark(sl *slot) {
 // remember tells Recent what the replies to the command in the slot say.
 func (s *Session) remember(sl *slot) {
 	for _, m := range s.marks[sl.marks:sl.lastMark] {
-		if m.back && !sl.text && s.confirmed(sl, m) {
+		if m.written {
+			s.srv.written.Note(m.key, s.srv.tick())
+		} else if m.back && !sl.text && s.confirmed(sl, m) {
 			s.srv.recent.Note(m.key, s.tick)
 		} else {
 			s.srv.recent.Forget(m.key, s.srv.tick())

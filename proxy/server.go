@@ -67,7 +67,8 @@ type Server struct {
 	refused  refusalLog
 	observed observedLog
 	suspects *suspects
-	recent   policy.Recent // of the upstreams' keys
+	recent   policy.Recent  // of the upstreams' keys
+	written  policy.Written // where replicas may answer
 	started  time.Time
 
 	lastID   atomic.Int64

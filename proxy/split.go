@@ -58,9 +58,10 @@ func (s *Session) placeSplit(c cmd) {
 			s.refuseAs(append(s.local, text...), whole.mute)
 			return
 		}
+		s.unit(part.slot)
+		s.byReplica()
 		whole.split.parts = append(whole.split.parts, s.slots[last])
 		s.slots = s.slots[:last]
-		s.unit(part.slot)
 		if c.spec.Flags&command.Write != 0 {
 			s.wrote = part.slot
 		}

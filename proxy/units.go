@@ -65,6 +65,14 @@ func (s *Session) placeUnit(c cmd) {
 		s.wrote = slot
 	}
 	s.unit(slot)
+	s.byReplica()
+}
+
+// byReplica lets a replica answer the last unit, which is one command, if the rules do.
+func (s *Session) byReplica() {
+	if n := len(s.batch.Units); n > 0 && !s.policy.Transparent() && s.plan.Replica && !s.slots[len(s.slots)-1].text {
+		s.batch.Units[n-1].Replica, s.batch.Units[n-1].Nearest = true, s.plan.Nearest
+	}
 }
 
 // unit makes one unit of what has been put into the batch since the last one.
