@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -18,19 +17,13 @@ const (
 	maxBackoff = time.Second
 )
 
-var (
-	errNotConnected = errors.New("not connected yet")
-	errHungUp       = errors.New("closed by the upstream")
-	errResting      = errors.New("closed for want of use")
-)
-
 // run keeps l connected: dial, receive until that ends, again. It returns when l is closed or rests.
 func (l *link) run() {
 	relay := make(chan struct{}, 1)
 	defer close(relay)
 	l.pool.wg.Go(func() { l.runRelay(relay) })
 	for attempt := 0; ; attempt++ {
-		conn, hello, err := l.pool.dial(l.ctx, l.key)
+		conn, hello, err := l.pool.connect(l.ctx, l.key, l.pool.turns.links)
 		if err != nil {
 			l.failed(err)
 		} else {
@@ -44,7 +37,7 @@ func (l *link) run() {
 		if l.ended() {
 			return
 		}
-		pause(l.ctx, backoff(attempt))
+		l.pool.breaker.pause(l.ctx, backoff(attempt), l.pool.cfg.IdleTimeout) // at times it looks whether it is still wanted
 	}
 }
 
@@ -91,8 +84,11 @@ func (l *link) disconnected(r *receiver, why error) {
 	if l.cause != nil {
 		why = l.cause
 	}
-	why = fmt.Errorf("connection lost: %w", reason(why))
-	l.why, l.downSince = why, time.Now()
+	why = lossOf(why)
+	wanted := !l.closed && !l.watch.resting
+	if l.why, l.downSince = why, time.Now(); wanted {
+		l.downSince = l.pool.breaker.lost(why)
+	}
 	for l.flushing { // it may still be reading some owner's request
 		l.wrote.Wait()
 	}
@@ -100,7 +96,6 @@ func (l *link) disconnected(r *receiver, why error) {
 		l.down = why
 		l.failQueue(why)
 	}
-	wanted := !l.closed && !l.watch.resting
 	l.mu.Unlock()
 	r.fail(l.pool.error(true, why))
 	if wanted {
@@ -140,10 +135,11 @@ func (l *link) failQueue(why error) {
 	err := l.pool.error(false, why)
 	for i, c := range l.queue {
 		c.state = sent // nothing is, but req is the owner's again
+		l.pool.load.leave(c)
 		c.fail(err)
 		l.queue[i] = nil
 	}
-	l.queue, l.backlog = l.queue[:0], 0
+	l.queue = l.queue[:0]
 }
 
 // ended reports whether run is over, because l is closed or nobody has used it for long; the next Do then starts
@@ -185,7 +181,7 @@ func (l *link) fields(f ...zap.Field) []zap.Field {
 func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.DialTimeout)
 	defer cancel()
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+	d := net.Dialer{Control: p.limitUnacked, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}
 	conn, err := d.DialContext(ctx, p.opt.Network, p.opt.Addr)
@@ -266,16 +262,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// reason shortens what the net package says to what an operator needs.
-func reason(err error) error {
-	var op *net.OpError
-	switch {
-	case errors.Is(err, io.EOF):
-		return errHungUp
-	case errors.As(err, &op) && op.Op != "dial":
-		return op.Err
-	}
-	return err
 }

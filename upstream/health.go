@@ -45,7 +45,9 @@ func (p *Pool) Now() int64 {
 
 // Health says whether the last health check found the upstream up, and if not, why.
 func (p *Pool) Health() (up bool, why error) {
-	why = *p.health.why.Load()
+	if why = *p.health.why.Load(); why == nil {
+		why = p.breaker.trouble()
+	}
 	return why == nil, why
 }
 

@@ -31,6 +31,10 @@ type Pool struct {
 	stats  counters
 	health health
 	idle   idle
+	load   load
+	turns  turns
+
+	breaker breaker
 
 	mu      sync.Mutex // a leaf: nothing else is locked under it
 	closed  bool
@@ -64,6 +68,12 @@ type Stats struct {
 	InFlight    int64 // batches sent or waiting to be sent on shared links
 	BytesIn     int64 // from the upstream, ever; shared and dedicated
 	BytesOut    int64 // to the upstream, ever; shared and dedicated
+
+	Waiting    int64  // bytes of requests whose replies are awaited, on shared links
+	Commands   int64  // and how many replies those are
+	Overloaded int64  // batches and connections refused because there were too many, ever
+	Breaker    string // BreakerClosed, BreakerOpen or BreakerHalfOpen
+	Openings   int64  // how often it opened, ever
 }
 
 // pools is how many Pools there have been.
@@ -91,6 +101,9 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.admin = p.client(2, opt.DB, 4)
 	p.health.begin()
+	p.breaker.begin(p)
+	p.turns = newTurns(cfg.MaxConnects)
+	p.load.maxBytes, p.load.maxCmds = cfg.MaxInFlight, int64(cfg.MaxCommands)
 	p.wg.Add(2)
 	go p.runHealth()
 	go p.runWatchdog()
@@ -182,6 +195,16 @@ func (p *Pool) start(l *link) bool {
 	p.running[l] = struct{}{}
 	p.wg.Go(l.run)
 	return true
+}
+
+// spawn runs f in a goroutine that Close waits for. It returns false when the Pool is closed.
+func (p *Pool) spawn(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.wg.Go(f)
+	}
+	return !p.closed
 }
 
 // stopped is called at the end of a link's run.
@@ -279,6 +302,8 @@ func (p *Pool) Stats() Stats {
 		BytesIn:     p.stats.bytesIn.Load(),
 		BytesOut:    p.stats.bytesOut.Load(),
 	}
+	s.Waiting, s.Commands, s.Overloaded = p.load.bytes.Load(), p.load.commands.Load(), p.load.refused.Load()
+	s.Breaker, s.Openings = p.breaker.look()
 	for _, l := range p.links() {
 		s.InFlight += l.inFlight()
 	}
