@@ -75,7 +75,7 @@ func VerifyWalls(ctx context.Context, tenants []*Tenant, log *zap.Logger) {
 		}
 		conn, err := t.Pool.DedicatedAs(ctx, t.Wall, 2, t.start())
 		if err != nil {
-			log.Error("scripts are refused: "+cause(err)+"; `sessiongate acl` prints what the upstream needs", zap.String("tenant", t.Name))
+			log.Error("scripts are refused: "+why(err)+"; `sessiongate acl` prints what the upstream needs", zap.String("tenant", t.Name))
 			continue
 		}
 		conn.Release()

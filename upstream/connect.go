@@ -124,9 +124,12 @@ func (l *link) failed(err error) {
 		l.pool.log.Warn("upstream link can't connect", l.fields(zap.Error(err))...)
 	}
 	l.why = err
-	if final(err) || l.pool.cfg.Hold == 0 {
+	switch {
+	case final(err), l.pool.cfg.Hold == 0:
 		l.down = err
 		l.failQueue(err)
+	case l.down != nil:
+		l.down = l.pool.gone(err)
 	}
 }
 

@@ -142,7 +142,7 @@ func (c *Conn) Write(ctx context.Context, req []byte) error {
 		// With TLS n counts plain bytes whose record may have gone out in part; that is no command yet either.
 		sent = sent || n > 0
 		if err != nil {
-			return c.pool.error(sent, reason(err))
+			return c.pool.error(sent, lossOf(err))
 		}
 		req = req[len(step):]
 	}
@@ -218,7 +218,7 @@ func (c *Conn) fill() error {
 	if n > 0 {
 		return nil
 	}
-	return c.pool.error(true, reason(err))
+	return c.pool.error(true, lossOf(err))
 }
 
 // Close ends the connection. What the upstream does for it, it stops doing.

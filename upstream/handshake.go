@@ -37,11 +37,12 @@ type Refused struct {
 }
 
 func (r *Refused) Error() string {
+	reply := strings.TrimSuffix(r.Reply, ".")
 	switch r.code() {
 	case "WRONGPASS", "NOAUTH", "NOPERM":
-		return "upstream refused our credentials: " + r.Reply
+		return "it refused our credentials: " + reply
 	}
-	return "upstream refused " + r.Step + ": " + r.Reply
+	return "it refused " + r.Step + ": " + reply
 }
 
 func (r *Refused) code() string { code, _, _ := strings.Cut(r.Reply, " "); return code }

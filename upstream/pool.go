@@ -119,6 +119,14 @@ func (p *Pool) Addr() string { return p.addr }
 // DB is the database that the upstream's URL names.
 func (p *Pool) DB() int { return p.opt.DB }
 
+// User is whom the Pool's connections act as.
+func (p *Pool) User() string {
+	if p.opt.Username == "" {
+		return "default"
+	}
+	return p.opt.Username
+}
+
 // ReadTimeout is how long the upstream may take for a reply.
 func (p *Pool) ReadTimeout() time.Duration { return p.opt.ReadTimeout }
 
@@ -256,6 +264,9 @@ var quietGoRedis = sync.OnceFunc(logging.Disable)
 func (p *Pool) client(proto, db, size int) *redis.Client {
 	o := *p.opt
 	o.Protocol, o.DB = proto, db
+	if size > 0 { // Admin's
+		o.OnConnect = func(context.Context, *redis.Conn) error { p.health.comings.Add(1); return nil }
+	}
 	if o.PoolSize == 0 || size > 0 {
 		o.PoolSize = size
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func reason(err error) error {
 	var op *net.OpError
 	var name *net.DNSError
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return errHungUp
 	case errors.As(err, &name):
 		return fmt.Errorf("connect: the upstream's name leads nowhere: %s", name.Err)

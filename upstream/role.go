@@ -71,11 +71,7 @@ func (r *Role) AppendTake(dst []byte) []byte { return appendAuth(dst, r.User, r.
 
 // AppendLeave appends a command that makes a connection the Pool's own user's again.
 func (p *Pool) AppendLeave(dst []byte) []byte {
-	user := p.opt.Username
-	if user == "" {
-		user = "default"
-	}
-	return appendAuth(dst, user, p.opt.Password) // a user who needs no password takes any
+	return appendAuth(dst, p.User(), p.opt.Password) // a user who needs no password takes any
 }
 
 func appendAuth(dst []byte, user, password string) []byte {
