@@ -8,15 +8,8 @@ import (
 	"sessiongate/policy"
 )
 
-// since is the version of Redis from which on a demand can be met, and by what.
-var since = map[policy.Demand]struct {
-	major, minor int
-	what         string
-}{
-	policy.Bounding: {7, 0, "EXPIRE with NX, LT and GT"},
-	policy.Sliding:  {6, 2, "GETEX with EX"},
-	policy.Ageing:   {7, 0, "the command PEXPIRETIME"},
-}
+// This is the version of Redis that brought what any rule on expiry needs: EXPIRE with NX, LT and GT.
+const boundingMajor, boundingMinor = 7, 0
 
 // judged is what a version of the upstream's means for a tenant.
 type judged struct{ version, unmet string }
@@ -39,16 +32,12 @@ func (t *Tenant) unmet() string {
 // tooOld says which of the demands that version can't meet, if any. What is no version passes.
 func tooOld(version string, demands map[policy.Demand]string) string {
 	major, minor, ok := parseVersion(version)
-	if !ok {
+	rule, bounds := demands[policy.Bounding]
+	if !ok || !bounds || major > boundingMajor || major == boundingMajor && minor >= boundingMinor {
 		return ""
 	}
-	for _, d := range []policy.Demand{policy.Bounding, policy.Ageing, policy.Sliding} {
-		rule, asked := demands[d]
-		if s := since[d]; asked && (major < s.major || major == s.major && minor < s.minor) {
-			return fmt.Sprintf("the upstream has version %s, and rule %q needs %s, which version %d.%d brought", version, rule, s.what, s.major, s.minor)
-		}
-	}
-	return ""
+	return fmt.Sprintf("the upstream has version %s, and rule %q needs EXPIRE with NX, LT and GT, which version %d.%d brought",
+		version, rule, boundingMajor, boundingMinor)
 }
 
 func parseVersion(version string) (major, minor int, ok bool) {

@@ -182,7 +182,7 @@ func (b *breaker) probe() {
 			return
 		}
 		b.mu.Lock()
-		if b.state == BreakerOpen && b.late == 0 {
+		if b.state == BreakerOpen {
 			b.why = reason(err)
 		}
 		b.mu.Unlock()
@@ -198,7 +198,7 @@ func (b *breaker) passed() {
 		return
 	}
 	b.refused = 0
-	if b.late == 0 {
+	if !b.guarded.Load() {
 		b.leave(BreakerClosed)
 		b.pool.log.Info("upstream circuit closed", zap.String("addr", b.pool.addr), zap.Duration("after", time.Since(b.since)))
 		return
@@ -237,7 +237,7 @@ func (b *breaker) opened() error {
 	switch {
 	case b.state != BreakerOpen:
 		return nil
-	case b.late > 0:
+	case b.guarded.Load():
 		return b.circuit()
 	}
 	return b.why

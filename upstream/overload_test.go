@@ -93,7 +93,7 @@ func TestBreaker_timeouts(t *testing.T) {
 		var gag atomic.Bool
 		f := gagged(t, &gag)
 		const patience = 100 * time.Millisecond
-		p := open(t, upstream.Config{URL: f.url(), Driver: driver, ReadTimeout: patience, Hold: time.Millisecond, HealthInterval: 10 * time.Millisecond})
+		p := open(t, upstream.Config{URL: f.url(), Driver: driver, ReadTimeout: patience, Hold: 50 * time.Millisecond, HealthInterval: 10 * time.Millisecond})
 		l := p.Link(2, 0)
 		do(t, l, cmd("X"))
 		gag.Store(true)
@@ -139,7 +139,7 @@ func TestBreaker_timeouts(t *testing.T) {
 // TestBreaker_pings does not take answers to its own PINGs for replies.
 func TestBreaker_pings(t *testing.T) {
 	var gag atomic.Bool
-	p := open(t, upstream.Config{URL: gagged(t, &gag).url(), ReadTimeout: 30 * time.Millisecond, HealthInterval: 5 * time.Millisecond, Hold: time.Millisecond})
+	p := open(t, upstream.Config{URL: gagged(t, &gag).url(), ReadTimeout: 30 * time.Millisecond, HealthInterval: 5 * time.Millisecond, Hold: 50 * time.Millisecond})
 	idle, busy := p.Link(3, 0), p.Link(2, 0)
 	do(t, idle, cmd("X"))
 	gag.Store(true)
