@@ -147,6 +147,14 @@ func upstreamConfig(u config.Upstream) upstream.Config {
 		Hold:           time.Duration(u.Hold),
 		ConnectTimeout: time.Duration(u.ConnectTimeout),
 		ReadTimeout:    time.Duration(u.ReadTimeout),
+		HealthInterval: time.Duration(u.HealthInterval),
+		IdleTimeout:    time.Duration(u.IdleTimeout),
+		MaxInFlight:    int64(u.MaxInFlight),
+		MaxCommands:    u.MaxCommands,
+		MaxDedicated:   u.MaxDedicated,
+		MaxIdle:        u.MaxIdle,
+		MaxConnects:    u.MaxConnects,
+		Breaker:        u.Breaker,
 		TLS: upstream.TLS{
 			CAFile: u.TLS.CA, CertFile: u.TLS.Cert, KeyFile: u.TLS.Key,
 			ServerName: u.TLS.ServerName, Insecure: u.TLS.Insecure,
@@ -155,8 +163,13 @@ func upstreamConfig(u config.Upstream) upstream.Config {
 	if u.TLS.MinVersion == "1.3" {
 		to.TLS.MinVersion = tls.VersionTLS13
 	}
+	for _, n := range []*int{&to.MaxIdle, &to.Breaker} { // there, zero means the default
+		if *n == 0 {
+			*n = -1
+		}
+	}
 	if to.Hold == 0 {
-		to.Hold = -1 // there, zero means the default
+		to.Hold = -1
 	}
 	return to
 }

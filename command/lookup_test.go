@@ -204,6 +204,7 @@ func TestTable_Sorted(t *testing.T) {
 // own accord.
 var speaksForItself = []string{
 	"proxy/local.go", "proxy/send.go", "proxy/whole.go", "proxy/settings.go", "proxy/guard.go", "proxy/lifetime.go", "proxy/explain.go", "proxy/wall.go", "proxy/confine.go", "proxy/sums.go", "proxy/tracking.go", "proxy/whole_server.go", "proxy/everynode.go", "proxy/facade.go", "proxy/subscribe_nodes.go",
+	"proxy/ready.go",
 	"upstream/role.go", "upstream/handshake.go",
 }
 

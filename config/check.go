@@ -81,6 +81,14 @@ func (l *ledger) upstream(path string, u Upstream) {
 	l.atLeast(path+".hold", int64(u.Hold), 0, "")
 	l.atLeast(path+".connect_timeout", int64(u.ConnectTimeout), 1, "ms")
 	l.atLeast(path+".read_timeout", int64(u.ReadTimeout), 1, "ms")
+	l.atLeast(path+".health_interval", int64(u.HealthInterval), 1, "ms")
+	l.atLeast(path+".idle_timeout", int64(u.IdleTimeout), 1, "ms")
+	l.atLeast(path+".max_in_flight", int64(u.MaxInFlight), 1<<10, " bytes")
+	l.atLeast(path+".max_commands", int64(u.MaxCommands), 1, "")
+	l.atLeast(path+".max_dedicated", int64(u.MaxDedicated), 1, "")
+	l.atLeast(path+".max_idle", int64(u.MaxIdle), 0, "")
+	l.atLeast(path+".max_connects", int64(u.MaxConnects), 1, "")
+	l.atLeast(path+".breaker", int64(u.Breaker), 0, "")
 	inURL := strings.Contains(u.URL.Reveal(), "@")
 	switch {
 	case u.Password != "" && u.PasswordFile != "":

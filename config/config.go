@@ -62,6 +62,14 @@ type Upstream struct {
 	Hold           Duration    `yaml:"hold"`            // how long a command waits for a lost upstream to come back
 	ConnectTimeout Duration    `yaml:"connect_timeout"` // for dialing, TLS and AUTH together
 	ReadTimeout    Duration    `yaml:"read_timeout"`    // how long a reply may take
+	HealthInterval Duration    `yaml:"health_interval"` // between health checks, and between PINGs on idle links
+	IdleTimeout    Duration    `yaml:"idle_timeout"`    // after which connections that nobody uses are closed
+	MaxInFlight    policy.Size `yaml:"max_in_flight"`   // requests whose replies are awaited, on shared connections
+	MaxCommands    int         `yaml:"max_commands"`    // commands whose replies are awaited, on shared connections
+	MaxDedicated   int         `yaml:"max_dedicated"`   // connections of one client each
+	MaxIdle        int         `yaml:"max_idle"`        // of those kept for the next client
+	MaxConnects    int         `yaml:"max_connects"`    // connections made at once
+	Breaker        int         `yaml:"breaker"`         // connects or replies that fail in a row, until only one probe tries on; 0: never
 	TLS            UpstreamTLS `yaml:"tls"`             // for rediss:// URLs
 	Sentinel       Sentinel    `yaml:"sentinel"`        // for redis-sentinel:// URLs
 }
@@ -186,6 +194,14 @@ var defaultUpstream = Upstream{
 	Hold:           Duration(5 * time.Second),
 	ConnectTimeout: Duration(5 * time.Second),
 	ReadTimeout:    Duration(5 * time.Second),
+	HealthInterval: Duration(time.Second),
+	IdleTimeout:    Duration(5 * time.Minute),
+	MaxInFlight:    64 << 20,
+	MaxCommands:    1_000_000,
+	MaxDedicated:   5000,
+	MaxIdle:        32,
+	MaxConnects:    32,
+	Breaker:        3,
 	TLS:            UpstreamTLS{MinVersion: "1.2"},
 	Sentinel:       Sentinel{TLS: true},
 }

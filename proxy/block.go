@@ -206,7 +206,7 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		case <-ctx.Done():
 			err = errLeft
 		case <-time.After(own.timeout):
-			err = errNoReply
+			err = own.conn.Late()
 		}
 	}
 	if err != nil {
@@ -224,7 +224,6 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 
 var (
 	errLeft    = errors.New("client left")
-	errNoReply = errors.New("no reply in time")
 	errMissing = errors.New("replies are missing")
 )
 

@@ -17,6 +17,9 @@ func (s *Session) decide(c cmd) bool {
 		return true
 	case s.tenant == nil:
 		return false
+	case s.unmet != "" && (c.spec == nil || c.spec.State != command.Local):
+		s.refuse(redcon.AppendError(s.local, unavailable+s.unmet+notRun))
+		return true
 	case s.tenant.Rate.Commands > 0 && s.overRate(c):
 		return true
 	case s.leaves(c):

@@ -174,7 +174,7 @@ func (e *ear) do(ctx context.Context, timeout time.Duration, b *upstream.Batch) 
 	case <-ctx.Done():
 		return errLeft
 	case <-time.After(timeout):
-		return errNoReply
+		return e.pump.conn.Late()
 	}
 	if err := e.pump.receive(b); err != nil {
 		return err

@@ -35,6 +35,7 @@ type flight struct {
 	cut    bool     // there was no room for more values
 	lost   error    // why there are no replies
 	united int      // replies that are in units
+	unmet  string   // why the upstream can't enforce the rules; empty: it can
 	sent   bool     // started on a link that has not been waited for
 }
 
@@ -54,7 +55,7 @@ func (s *Session) begin() {
 		s.inTx, s.marks = s.inTx[:0], s.marks[:0]
 	}
 	if s.tenant != nil {
-		s.policy = s.tenant.Policy()
+		s.policy, s.unmet = s.tenant.Policy(), s.tenant.unmet()
 	}
 	s.tick = s.srv.tick()
 	s.sharded = s.pool().Sharded()
@@ -221,13 +222,4 @@ func (s *Session) goOn(ctx context.Context, aside cmd) (more bool) {
 		return false
 	}
 	return s.aside(ctx, aside)
-}
-
-// cause is the part of an upstream error that a client may see: why, not where.
-func cause(err error) string {
-	var e *upstream.Error
-	if errors.As(err, &e) {
-		return e.Err.Error()
-	}
-	return err.Error()
 }

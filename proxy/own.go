@@ -79,8 +79,11 @@ func (o *own) Do(ctx context.Context, b *upstream.Batch) error {
 func (o *own) read(limit int64) (over int64, err error) {
 	for {
 		o.replies, over, err = o.conn.ReadReplyWithin(o.replies, limit)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || o.patient == nil || !o.patient() {
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return over, err
+		case o.patient == nil || !o.patient():
+			return over, o.conn.Late()
 		}
 		_ = o.conn.SetReadDeadline(time.Now().Add(o.timeout))
 	}

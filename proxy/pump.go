@@ -283,7 +283,7 @@ func (p *pump) do(ctx context.Context, b *upstream.Batch, timeout time.Duration,
 			return ctx.Err()
 		case <-tick.C:
 			if patient == nil || !patient() {
-				return errNoReply
+				return p.conn.Late()
 			}
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/tidwall/redcon"
-
 	"sessiongate/command"
 	"sessiongate/upstream"
 )
@@ -111,7 +109,7 @@ func (s *Session) walled(c cmd) (errText string) {
 		if errors.As(err, &role) {
 			return errWall
 		}
-		return "ERR upstream unavailable: " + cause(err)
+		return unavailable + why(err) + notRun
 	}
 	conn.Release()
 	return ""
@@ -120,13 +118,4 @@ func (s *Session) walled(c cmd) (errText string) {
 // switches reports whether a script in a transaction has to take its role there, and give it back.
 func (s *Session) switches(c cmd) bool {
 	return s.tx.open && len(s.policy.Prefix()) > 0 && c.spec.Flags&command.Script != 0
-}
-
-// appendUnavailable says why the upstream has not answered.
-func appendUnavailable(dst []byte, err error) []byte {
-	var role *upstream.RoleError
-	if errors.As(err, &role) {
-		return redcon.AppendError(dst, errWall)
-	}
-	return redcon.AppendError(dst, "ERR upstream unavailable: "+cause(err))
 }

@@ -113,6 +113,7 @@ func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	sweep, stopSweep := context.WithCancel(context.Background())
 	defer stopSweep()
 	go s.sweep(sweep)
+	go s.examine(sweep)
 	hard, cut := context.WithCancel(context.Background())
 	defer cut()
 

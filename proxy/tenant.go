@@ -33,6 +33,10 @@ type Tenant struct {
 	TenantConfig
 	passwords []*credential.Credential
 	live      *live // shared with the tenants of this name before and after it
+
+	demands map[policy.Demand]string // what its rules do upstream by themselves
+	judged  atomic.Pointer[judged]   // the upstream's version
+	fitness atomic.Pointer[fitness]  // of the upstream, when it last came; nil: not examined yet
 }
 
 // live is what goes on across reloads.
@@ -49,6 +53,9 @@ func NewTenant(c TenantConfig) (*Tenant, error) {
 		c.User = "default"
 	}
 	t := &Tenant{TenantConfig: c, live: &live{scripts: newAllScripts()}}
+	if c.Rules != nil {
+		t.demands = c.Rules.Demands()
+	}
 	for _, text := range c.Passwords {
 		password, err := credential.Parse(text)
 		if err != nil {

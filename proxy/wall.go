@@ -91,7 +91,7 @@ func RenewWalls(ctx context.Context, tenants []*Tenant, secret func(*Tenant) str
 			create = wallRules(namespace, password, old)
 		}
 		if err := t.Pool.RenewRole(ctx, t.Wall, password, create); err != nil {
-			log.Error("scripts keep the password they had: "+cause(err), zap.String("tenant", t.Name), zap.String("user", t.Wall.User))
+			log.Error("scripts keep the password they had: "+why(err), zap.String("tenant", t.Name), zap.String("user", t.Wall.User))
 			continue
 		}
 		log.Info("scripts have a new password upstream", zap.String("tenant", t.Name), zap.String("user", t.Wall.User))
@@ -107,7 +107,7 @@ func VerifyWalls(ctx context.Context, tenants []*Tenant, log *zap.Logger) {
 		}
 		conn, err := t.Pool.DedicatedAs(ctx, t.Wall, 2, t.start())
 		if err != nil {
-			log.Error("scripts are refused: "+cause(err)+"; `sessiongate acl` prints what the upstream needs", zap.String("tenant", t.Name))
+			log.Error("scripts are refused: "+why(err)+"; `sessiongate acl` prints what the upstream needs", zap.String("tenant", t.Name))
 			continue
 		}
 		conn.Release()

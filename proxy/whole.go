@@ -179,7 +179,7 @@ func (s *Session) fail(err error) {
 	}
 	text := err.Error()
 	if word, _, _ := strings.Cut(text, " "); word != strings.ToUpper(word) {
-		text = "ERR upstream unavailable: " + cause(err)
+		text = unavailable + why(err) + partRun
 	}
 	s.say(text)
 }

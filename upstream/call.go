@@ -22,6 +22,9 @@ type call struct {
 	count  int
 	max    int64
 	state  callState // guarded by link.mu
+	ours   bool      // the watchdog's PING
+
+	bytes, commands int64 // what it counts for in load
 
 	// The receiver's until it wakes the owner.
 	buf     []byte // replies, one after the other

@@ -44,9 +44,12 @@ type Config struct {
 	HealthInterval time.Duration // distance of health checks, and of PINGs on idle links. Default 1s
 	IdleTimeout    time.Duration // links and pooled dedicated connections nobody used for this long are closed. Default 5m
 
-	MaxInFlight  int64 // bytes of requests that may wait to be written on one link; a batch counts for a 16th at most. Default 64 MiB
+	MaxInFlight  int64 // bytes of requests whose replies are awaited, on all shared links; a batch counts for a 16th at most. Default 64 MiB
+	MaxCommands  int   // and commands; a batch counts for a 16th at most. Default 1,000,000
 	MaxDedicated int   // dedicated connections open at once. Default 5000
-	MaxIdle      int   // dedicated connections kept for reuse. Default 32
+	MaxIdle      int   // dedicated connections kept for reuse; negative: none. Default 32
+	MaxConnects  int   // dedicated connections made at once, and as many links. Default 32
+	Breaker      int   // connects or replies that fail in a row, from which on one probe knocks instead of all; negative: never. Default 3
 
 	TLS TLS // needs a rediss:// URL
 }
@@ -98,6 +101,15 @@ func (c Config) withDefaults() Config {
 	if c.MaxIdle == 0 {
 		c.MaxIdle = 32
 	}
+	if c.MaxCommands == 0 {
+		c.MaxCommands = 1_000_000
+	}
+	if c.MaxConnects == 0 {
+		c.MaxConnects = 32
+	}
+	if c.Breaker == 0 {
+		c.Breaker = 3
+	}
 	return c
 }
 
@@ -106,7 +118,7 @@ func (c Config) check() error {
 	switch {
 	case c.Driver != DriverShared && c.Driver != DriverGoRedis:
 		return fmt.Errorf("upstream driver %q: want %s or %s", c.Driver, DriverShared, DriverGoRedis)
-	case c.Links < 0, c.MaxInFlight < 0, c.MaxDedicated < 0, c.MaxIdle < 0:
+	case c.Links < 0, c.MaxInFlight < 0, c.MaxCommands < 0, c.MaxDedicated < 0, c.MaxConnects < 0:
 		return errors.New("upstream: numbers of links, connections and bytes can't be negative")
 	case c.ConnectTimeout < 0, c.ReadTimeout < 0, c.HealthInterval < 0, c.IdleTimeout < 0:
 		return errors.New("upstream: times can't be negative")

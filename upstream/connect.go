@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -18,12 +17,6 @@ const (
 	maxBackoff = time.Second
 )
 
-var (
-	errNotConnected = errors.New("not connected yet")
-	errHungUp       = errors.New("closed by the upstream")
-	errResting      = errors.New("closed for want of use")
-)
-
 // run keeps l connected: dial, receive until that ends, again. It returns when l is closed or rests.
 func (l *link) run() {
 	relay := make(chan struct{}, 1)
@@ -31,7 +24,7 @@ func (l *link) run() {
 	l.pool.wg.Go(func() { l.runRelay(relay) })
 	for attempt := 0; ; attempt++ {
 		left := l.pool.place.Load().left
-		conn, hello, err := l.pool.dial(l.ctx, l.key)
+		conn, hello, err := l.pool.connect(l.ctx, l.key, l.pool.turns.links)
 		if err != nil {
 			l.failed(err)
 		} else {
@@ -45,7 +38,7 @@ func (l *link) run() {
 		if l.ended() {
 			return
 		}
-		pauseUnless(l.ctx, left, backoff(attempt))
+		l.pool.breaker.pause(l.ctx, left, backoff(attempt), l.pool.cfg.IdleTimeout) // at times it looks whether it is still wanted
 	}
 }
 
@@ -93,8 +86,11 @@ func (l *link) disconnected(r *receiver, why error) {
 	if l.cause != nil {
 		why = l.cause
 	}
-	why = fmt.Errorf("connection lost: %w", reason(why))
-	l.why, l.downSince = why, time.Now()
+	why = lossOf(why)
+	trouble := !l.closed && !l.watch.resting && !errors.Is(why, errMoved)
+	if l.why, l.downSince = why, time.Now(); trouble {
+		l.downSince = l.pool.breaker.lost(why)
+	}
 	for l.flushing { // it may still be reading some owner's request
 		l.wrote.Wait()
 	}
@@ -102,10 +98,9 @@ func (l *link) disconnected(r *receiver, why error) {
 		l.down = why
 		l.failQueue(why)
 	}
-	wanted := !l.closed && !l.watch.resting
 	l.mu.Unlock()
 	r.fail(l.pool.error(true, why))
-	if wanted && !errors.Is(why, errMoved) { // the move has been logged
+	if trouble {
 		l.pool.trouble()
 		l.pool.log.Warn("upstream link lost", l.fields(zap.Error(why))...)
 		l.pool.doubt()
@@ -135,9 +130,12 @@ func (l *link) failed(err error) {
 	}
 	l.why = err
 	l.pool.trouble()
-	if final(err) || l.hold() == 0 {
+	switch {
+	case final(err), l.hold() == 0:
 		l.down = err
 		l.failQueue(err)
+	case l.down != nil:
+		l.down = l.pool.gone(err)
 	}
 }
 
@@ -163,10 +161,11 @@ func (l *link) failQueue(why error) {
 	err := l.pool.error(false, why)
 	for i, c := range l.queue {
 		c.state = sent // nothing is, but req is the owner's again
+		l.pool.load.leave(c)
 		c.fail(err)
 		l.queue[i] = nil
 	}
-	l.queue, l.backlog = l.queue[:0], 0
+	l.queue = l.queue[:0]
 }
 
 // ended reports whether run is over, because l is closed or nobody has used it for long; the next Do then starts
@@ -299,16 +298,4 @@ func pauseUnless(ctx context.Context, closed <-chan struct{}, d time.Duration) {
 	case <-closed:
 	case <-ctx.Done():
 	}
-}
-
-// reason shortens what the net package says to what an operator needs.
-func reason(err error) error {
-	var op *net.OpError
-	switch {
-	case errors.Is(err, io.EOF):
-		return errHungUp
-	case errors.As(err, &op) && op.Op != "dial":
-		return op.Err
-	}
-	return err
 }

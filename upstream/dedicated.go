@@ -2,7 +2,7 @@ package upstream
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -13,8 +13,6 @@ import (
 
 // dedicatedRead is the size in bytes of a dedicated connection's read buffer: many may sit in SUBSCRIBE for hours.
 const dedicatedRead = 4 << 10
-
-var errTooMany = errors.New("too many dedicated connections")
 
 // Conn is a connection of a session's own, for what is stateful upstream: transactions, blocking commands, Pub/Sub.
 // One goroutine may read while another one writes; Close may come from anywhere and ends both.
@@ -58,14 +56,18 @@ func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Con
 		if c == nil {
 			break
 		}
-		if quiet(c.conn) && c.addr == p.place.Load().addr {
+		if c.addr == p.place.Load().addr && quiet(c.conn) && c.lively() {
 			return c, p.track(c)
 		}
 		c.discard() // it died, or says something nobody asked for
 	}
-	if p.stats.dedicated.Add(1) > int64(p.cfg.MaxDedicated) {
+	if err := p.breaker.admit(); err != nil {
+		return nil, p.error(false, err)
+	}
+	if n := p.stats.dedicated.Add(1); n > int64(p.cfg.MaxDedicated) {
 		p.stats.dedicated.Add(-1)
-		return nil, p.error(false, errTooMany)
+		p.load.refused.Add(1)
+		return nil, p.error(false, &overloaded{fmt.Sprintf("%d connections of one client each", n), fmt.Sprint(p.cfg.MaxDedicated), "upstream.max_dedicated"})
 	}
 	for {
 		conn, h, err := p.dialHold(ctx, key)
@@ -91,23 +93,26 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
-	for attempt, start := 0, time.Now(); ; attempt++ {
-		left := p.place.Load().left
-		conn, h, err := p.dial(ctx, key)
+	start, _ := p.breaker.outage(nil)
+	for attempt := 0; ; attempt++ {
+		moved := p.place.Load().left
+		conn, h, err := p.connect(ctx, key, p.turns.dedicated)
 		if err == nil {
 			return conn, h, nil
 		}
 		p.doubt()
-		wait := backoff(attempt)
+		wait, left := backoff(attempt), p.cfg.Hold-time.Since(start)
 		switch {
 		case p.ctx.Err() != nil:
 			return nil, h, errClosed
 		case ctx.Err() != nil:
 			return nil, h, ctx.Err()
-		case final(err), time.Since(start)+wait > p.cfg.Hold:
+		case final(err), p.cfg.Hold == 0:
 			return nil, h, err
+		case wait > left:
+			return nil, h, p.gone(reason(err))
 		}
-		pauseUnless(ctx, left, wait)
+		p.breaker.pause(ctx, moved, wait, left)
 	}
 }
 
@@ -171,6 +176,9 @@ func (c *Conn) Write(ctx context.Context, req []byte) error {
 	return nil
 }
 
+// Late is the error of a reply that has not come within the read timeout. The connection is good for Close only.
+func (c *Conn) Late() error { return c.pool.error(true, c.pool.late()) }
+
 // ReadReply reads one whole value, push frames included, and appends it to dst.
 func (c *Conn) ReadReply(dst []byte) ([]byte, error) {
 	dst, _, err := c.ReadReplyWithin(dst, 0)
@@ -202,6 +210,7 @@ func (c *Conn) ReadReplyWithin(dst []byte, limit int64) (reply []byte, over int6
 		c.unread = c.unread[n:]
 		c.inside = !done && (c.inside || n > 0)
 		if done {
+			c.pool.breaker.answered()
 			if c.over {
 				c.over = false
 				return dst, c.scan.Longest, nil
@@ -247,7 +256,7 @@ func (c *Conn) reason(err error) error {
 	if c.moved.Load() {
 		return errLostByMove
 	}
-	return reason(err)
+	return lossOf(err)
 }
 
 // Close ends the connection. What the upstream does for it, it stops doing.

@@ -116,7 +116,7 @@ func TestConn_limits(t *testing.T) {
 	s := startRedis(t)
 	p := open(t, upstream.Config{URL: s.url(), MaxDedicated: 3, MaxIdle: 1, IdleTimeout: 20 * time.Millisecond})
 	a, b, c := dedicated(t, p, 2, 0), dedicated(t, p, 2, 0), dedicated(t, p, 2, 0)
-	if _, err := p.Dedicated(t.Context(), 2, 0); !upstream.SafeToRetry(err) || !strings.Contains(err.Error(), "too many") {
+	if _, err := p.Dedicated(t.Context(), 2, 0); !upstream.SafeToRetry(err) || !strings.Contains(err.Error(), "overloaded: 4 connections of one client each, the limit is 3 (upstream.max_dedicated)") {
 		t.Errorf("got %v, want too many connections", err)
 	}
 	a.Release()

@@ -16,6 +16,7 @@ type fake struct {
 	answer func(c *fakeConn, args [][]byte)                // does what the test says
 	greet  func(c *fakeConn, args [][]byte) (reply string) // replies to the rest; nil: manners
 	tls    *tls.Config                                     // nil: plain
+	at     string                                          // where to listen; empty: anywhere
 
 	ln net.Listener
 
@@ -23,6 +24,9 @@ type fake struct {
 	conns map[*fakeConn]struct{}
 	wg    sync.WaitGroup
 }
+
+// swallowed is a greeting that is none: nothing is answered at all.
+const swallowed = "swallowed"
 
 // fakeConn is one connection of a fake, seen from the server.
 type fakeConn struct {
@@ -38,7 +42,10 @@ func newFake(t testing.TB, answer func(c *fakeConn, args [][]byte)) *fake {
 
 func (f *fake) start(t testing.TB) *fake {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if f.at == "" {
+		f.at = "127.0.0.1:0"
+	}
+	ln, err := net.Listen("tcp", f.at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +100,9 @@ func (f *fake) serve(c *fakeConn) {
 				break
 			}
 			argbuf, rest = args, left
-			if reply := f.greet(c, args); reply != "" {
+			if reply := f.greet(c, args); reply == swallowed {
+				continue
+			} else if reply != "" {
 				c.out = append(c.out, reply...)
 			} else {
 				f.answer(c, args)

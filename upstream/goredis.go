@@ -30,24 +30,62 @@ var errCommands = errors.New("the request doesn't hold as many commands as it sa
 // Do sends b and waits for its replies; see Link. Limits and Max are looked at when all replies are here.
 func (p *plain) Do(ctx context.Context, b *Batch) error {
 	b.Replies = nil
-	for attempt, start := 0, time.Now(); ; attempt++ {
-		if err := p.pool.lib.begin(ctx, p.pool); err != nil {
-			return p.pool.error(false, err)
-		}
-		left := p.pool.place.Load().left
-		replies, err := p.exec(ctx, b)
-		p.pool.lib.busy.Add(-1)
-		if err != nil && errors.Is(err, net.ErrClosed) && p.pool.place.Load().left != left {
-			err = p.pool.error(true, errLostByMove)
-		}
-		wait := backoff(attempt)
-		if !isDial(err) || ctx.Err() != nil || time.Since(start)+wait > p.pool.cfg.Hold {
+	c := call{req: b.Req, count: b.Count}
+	if err := p.pool.load.enter(&c); err != nil {
+		return p.pool.error(false, err)
+	}
+	defer p.pool.load.leave(&c)
+	start, _ := p.pool.breaker.outage(nil)
+	for attempt := 0; ; attempt++ {
+		moved := p.pool.place.Load().left
+		replies, again, err := p.attempt(ctx, b)
+		wait, left := backoff(attempt), p.pool.cfg.Hold-time.Since(start)
+		switch {
+		case !again, ctx.Err() != nil, p.pool.cfg.Hold == 0:
 			b.Replies = replies
 			return err
+		case wait > left:
+			return p.pool.error(false, p.pool.gone(errors.Unwrap(err)))
 		}
 		p.pool.doubt()
-		pauseUnless(ctx, left, wait)
+		p.pool.breaker.pause(ctx, moved, wait, left)
 	}
+}
+
+// attempt sends b unless the breaker is against it, and tells that what comes of it. again is whether another attempt may help.
+func (p *plain) attempt(ctx context.Context, b *Batch) (replies []Reply, again bool, err error) {
+	breaker := &p.pool.breaker
+	if err = breaker.opened(); err != nil {
+		return nil, true, p.pool.error(false, err)
+	}
+	if err = breaker.admit(); err != nil {
+		return nil, false, p.pool.error(false, err)
+	}
+	if err := p.pool.lib.begin(ctx, p.pool); err != nil {
+		return nil, false, p.pool.error(false, err)
+	}
+	at := p.pool.place.Load()
+	replies, err = p.exec(ctx, b)
+	p.pool.lib.busy.Add(-1)
+	var slow net.Error
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && errors.Is(err, net.ErrClosed) && p.pool.place.Load() != at:
+		err = p.pool.error(true, errLostByMove)
+	case err == nil:
+		breaker.connected()
+		breaker.answered()
+	case isDial(err):
+		breaker.refuse(err)
+		return nil, true, p.pool.error(false, reason(p.pool.unanswered(err)))
+	case errors.As(err, &slow) && slow.Timeout():
+		err = p.pool.error(true, p.pool.late())
+	case SafeToRetry(err):
+		err = p.pool.error(false, reason(errors.Unwrap(err)))
+	case !errors.Is(err, ErrFlood):
+		err = p.pool.error(true, lossOf(errors.Unwrap(err)))
+	}
+	return replies, false, err
 }
 
 // exec is one attempt.
@@ -70,7 +108,7 @@ func (p *plain) exec(ctx context.Context, b *Batch) ([]Reply, error) {
 		return nil, p.pool.error(false, errCommands)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, p.pool.error(!unsent(err), reason(err))
+		return nil, p.pool.error(!unsent(err), err)
 	}
 	raw := out.Bytes()
 	if b.Max > 0 && b.Count > 1 && int64(len(raw)) > b.Max {

@@ -40,10 +40,11 @@ type Refused struct {
 }
 
 func (r *Refused) Error() string {
+	reply := strings.TrimSuffix(r.Reply, ".")
 	if r.credentials() {
-		return "upstream refused our credentials: " + r.Reply
+		return "it refused our credentials: " + reply
 	}
-	return "upstream refused " + r.Step + ": " + r.Reply
+	return "it refused " + r.Step + ": " + reply
 }
 
 // credentials reports whether it was about those.

@@ -159,10 +159,10 @@ func TestHandshake_stall(t *testing.T) {
 	p := open(t, upstream.Config{
 		URL: "redis://" + ln.Addr().String(), ConnectTimeout: 20 * time.Millisecond, Hold: 100 * time.Millisecond,
 	})
-	if _, err := once(t, p.Link(2, 0), "X"); !upstream.SafeToRetry(err) || !strings.Contains(err.Error(), "timeout") {
+	if _, err := once(t, p.Link(2, 0), "X"); !upstream.SafeToRetry(err) || !strings.Contains(err.Error(), "no answer within 20ms") {
 		t.Errorf("got %v, want a timeout, safe to retry", err)
 	}
-	if _, err := p.Dedicated(t.Context(), 2, 0); !upstream.SafeToRetry(err) || !strings.Contains(err.Error(), "timeout") {
+	if _, err := p.Dedicated(t.Context(), 2, 0); !upstream.SafeToRetry(err) || !strings.Contains(err.Error(), "no answer within 20ms") {
 		t.Errorf("Dedicated: got %v, want a timeout, safe to retry", err)
 	}
 }

@@ -19,6 +19,7 @@ type health struct {
 	began   time.Time    // of the local monotonic clock's reckoning
 	answer  atomic.Int64 // when the upstream last answered a health check, even with an error, in nanoseconds since began
 	ahead   atomic.Int64 // upstream's clock in Unix microseconds minus microseconds since began
+	comings atomic.Uint64
 	why     atomic.Pointer[error]
 	version atomic.Pointer[string]
 	trip    atomic.Int64 // nanoseconds that the last health check took
@@ -31,8 +32,8 @@ func (h *health) begin() {
 	h.why.Store(&errUnchecked)
 }
 
-// set notes why the upstream is down, nil for up, and returns what was noted before.
-func (h *health) set(why error) (was error) { return *h.why.Swap(&why) }
+// set notes why the upstream is down, nil for up.
+func (h *health) set(why error) { h.why.Store(&why) }
 
 // setClock notes that the upstream's clock stood at clock, Unix microseconds, between asked and told.
 func (h *health) setClock(clock int64, asked, told time.Time) {
@@ -54,9 +55,22 @@ func (p *Pool) Health() (up bool, why error) {
 		why = p.cluster.health()
 		return why == nil, why
 	}
-	why = *p.health.why.Load()
+	if why = *p.health.why.Load(); why == nil {
+		why = p.breaker.trouble()
+	}
 	return why == nil, why
 }
+
+// Ready says why the upstream can't be used, nil if it can.
+func (p *Pool) Ready() error {
+	if _, why := p.Health(); why != nil {
+		return p.error(false, why)
+	}
+	return nil
+}
+
+// Comings is how often Admin has connected: what it is connected to now may be another server than at the last coming.
+func (p *Pool) Comings() uint64 { return p.health.comings.Load() }
 
 // alive reports whether the upstream has answered lately, if only to say that a script keeps it busy.
 func (p *Pool) alive(now time.Time) bool {
@@ -98,7 +112,7 @@ func (p *Pool) learn(h hello) {
 // runHealth asks the upstream for its time, again and again, until the Pool closes.
 func (p *Pool) runHealth() {
 	defer p.wg.Done()
-	for p.ctx.Err() == nil {
+	for was := errUnchecked; p.ctx.Err() == nil; {
 		err := p.ask()
 		if p.ctx.Err() != nil {
 			return
@@ -106,13 +120,14 @@ func (p *Pool) runHealth() {
 		if said := redis.Error(nil); err == nil || errors.As(err, &said) {
 			p.health.answer.Store(int64(time.Since(p.health.began)))
 		}
-		was := p.health.set(err)
+		p.health.set(err)
 		switch {
 		case err != nil && (was == nil || errors.Is(was, errUnchecked)):
 			p.log.Warn("upstream is down", zap.String("addr", p.Addr()), zap.Error(err))
 		case err == nil && was != nil:
 			p.log.Info("upstream is up", zap.String("addr", p.Addr()), zap.String("version", p.Version()))
 		}
+		was = err
 		pause(p.ctx, p.cfg.HealthInterval)
 	}
 }

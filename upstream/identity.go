@@ -105,7 +105,7 @@ func refusesIdentity(err error) bool {
 
 // tcp connects to addr, which may be the path of a UNIX socket as well.
 func (p *Pool) tcp(ctx context.Context, addr string) (net.Conn, error) {
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+	d := net.Dialer{Control: p.limitUnacked, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}
 	return d.DialContext(ctx, p.opt.Network, addr)

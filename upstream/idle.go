@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -58,4 +60,24 @@ func (i *idle) close() {
 	i.closed = true
 	i.mu.Unlock()
 	i.sweep(time.Now().Add(time.Hour))
+}
+
+// lively reports whether a connection that has been idle for a while still answers: one that leads nowhere shows that by nothing
+// else, and a client's command must not be what finds out.
+func (c *Conn) lively() bool {
+	if time.Since(c.since) < c.pool.cfg.HealthInterval {
+		return true
+	}
+	if c.conn.SetDeadline(time.Now().Add(c.pool.opt.ReadTimeout)) != nil {
+		return false
+	}
+	if _, err := c.conn.Write(ping); err != nil {
+		return false
+	}
+	reply, err := c.ReadReply(nil)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.pool.late()
+		c.pool.idle.sweep(time.Now()) // the others won't answer either
+	}
+	return err == nil && string(reply) == "+PONG\r\n" && c.conn.SetDeadline(time.Time{}) == nil
 }

@@ -103,6 +103,7 @@ func (p *Pool) move(addr string) {
 	} else {
 		p.log.Warn("upstream master has moved", zap.String("from", old.addr), zap.String("addr", addr))
 	}
+	p.breaker.reset()
 	links := p.links()
 	for start := time.Now(); p.busy(links, addr) && time.Since(start) < moveGrace && p.ctx.Err() == nil; {
 		pause(p.ctx, 2*time.Millisecond)

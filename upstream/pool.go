@@ -43,6 +43,10 @@ type Pool struct {
 	cluster *cluster    // its nodes, if it is sharded: it has no connections of its own then
 	member  *cluster    // that it is a node of
 	follows atomic.Bool // it is a replica
+	load    load
+	turns   turns
+
+	breaker breaker
 
 	mu      sync.Mutex // a leaf: nothing else is locked under it
 	closed  bool
@@ -77,6 +81,12 @@ type Stats struct {
 	InFlight    int64 // batches sent or waiting to be sent on shared links
 	BytesIn     int64 // from the upstream, ever; shared and dedicated
 	BytesOut    int64 // to the upstream, ever; shared and dedicated
+
+	Waiting    int64  // bytes of requests whose replies are awaited, on shared links
+	Commands   int64  // and how many replies those are
+	Overloaded int64  // batches and connections refused because there were too many, ever
+	Breaker    string // BreakerClosed, BreakerOpen or BreakerHalfOpen
+	Openings   int64  // how often it opened, ever
 }
 
 // pools is how many Pools there have been.
@@ -126,6 +136,9 @@ func newPool(cfg Config, target target, log *zap.Logger) *Pool {
 	}
 	p.admin = p.client(2, p.opt.DB, 4)
 	p.health.begin()
+	p.breaker.begin(p)
+	p.turns = newTurns(cfg.MaxConnects)
+	p.load.maxBytes, p.load.maxCmds = cfg.MaxInFlight, int64(cfg.MaxCommands)
 	return p
 }
 
@@ -144,6 +157,14 @@ func (p *Pool) Serial() uint64 { return p.serial }
 
 // DB is the database that the upstream's URL names.
 func (p *Pool) DB() int { return p.opt.DB }
+
+// User is whom the Pool's connections act as.
+func (p *Pool) User() string {
+	if p.opt.Username == "" {
+		return "default"
+	}
+	return p.opt.Username
+}
 
 // ReadTimeout is how long the upstream may take for a reply.
 func (p *Pool) ReadTimeout() time.Duration { return p.opt.ReadTimeout }
@@ -238,6 +259,16 @@ func (p *Pool) start(l *link) bool {
 	return true
 }
 
+// spawn runs f in a goroutine that Close waits for. It returns false when the Pool is closed.
+func (p *Pool) spawn(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.wg.Go(f)
+	}
+	return !p.closed
+}
+
 // stopped is called at the end of a link's run.
 func (p *Pool) stopped(l *link) {
 	p.mu.Lock()
@@ -288,6 +319,9 @@ func (p *Pool) client(proto, db, size int) *redis.Client {
 	o := *p.opt
 	o.Protocol, o.DB = proto, db
 	o.Dialer, o.CredentialsProviderContext, o.TLSConfig = p.dialForLibrary, p.credentials, nil
+	if size > 0 { // Admin's
+		o.OnConnect = func(context.Context, *redis.Conn) error { p.health.comings.Add(1); return nil }
+	}
 	if o.PoolSize == 0 || size > 0 {
 		o.PoolSize = size
 	}
@@ -340,6 +374,8 @@ func (p *Pool) Stats() Stats {
 		BytesIn:     p.stats.bytesIn.Load(),
 		BytesOut:    p.stats.bytesOut.Load(),
 	}
+	s.Waiting, s.Commands, s.Overloaded = p.load.bytes.Load(), p.load.commands.Load(), p.load.refused.Load()
+	s.Breaker, s.Openings = p.breaker.look()
 	for _, l := range p.links() {
 		s.InFlight += l.inFlight()
 	}

@@ -150,6 +150,10 @@ func (r *receiver) end() {
 	if len(c.replies) == c.count {
 		r.cur, r.start, r.served = nil, 0, true
 		r.link.answered.Add(1)
+		r.link.pool.load.leave(c)
+		if !c.ours {
+			r.link.pool.breaker.answered()
+		}
 		c.finish()
 	}
 }
@@ -158,12 +162,14 @@ func (r *receiver) end() {
 func (r *receiver) fail(err error) {
 	if r.cur != nil {
 		r.link.answered.Add(1)
+		r.link.pool.load.leave(r.cur)
 		r.cur.fail(err)
 		r.cur = nil
 	}
 	for {
 		for _, c := range r.calls[r.next:] {
 			r.link.answered.Add(1)
+			r.link.pool.load.leave(c)
 			c.fail(err)
 		}
 		if !r.more() {

@@ -110,12 +110,7 @@ func (r *Role) AppendTake(dst []byte) []byte {
 
 // AppendLeave appends a command that makes a connection the Pool's own user's again.
 func (p *Pool) AppendLeave(dst []byte) []byte {
-	id := p.trusted()
-	user := id.user
-	if user == "" {
-		user = "default"
-	}
-	return appendAuth(dst, user, id.password) // a user who needs no password takes any
+	return appendAuth(dst, p.User(), p.trusted().password) // a user who needs no password takes any
 }
 
 func appendAuth(dst []byte, user, password string) []byte {

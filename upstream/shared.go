@@ -20,10 +20,7 @@ const (
 	writeStep = 256 << 10
 )
 
-var (
-	errClosed     = errors.New("closed")
-	errOverloaded = errors.New("overloaded: too many bytes wait to be sent")
-)
+var errClosed = errors.New("closed")
 
 // link is a Link that many sessions share: one connection, kept up by run, on which whole batches follow each other.
 //
@@ -39,7 +36,6 @@ type link struct {
 	conn      net.Conn  // nil while down
 	at        string    // the address that it leads to
 	queue     []*call   // not yet sent, in order
-	backlog   int64     // weight of queue, see weight
 	flight    []*call   // sent since the receiver last asked, in order
 	flushing  bool      // somebody is the flusher; it owns out
 	wrote     sync.Cond // a big request is written, or there is no flusher left for a lost connection
@@ -128,13 +124,10 @@ func (l *link) Wait(ctx context.Context, b *Batch) error {
 func (l *link) submit(c *call) (flush bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn == nil || l.backlog > 0 {
-		if err := l.admit(c); err != nil {
-			return false, l.pool.error(false, err)
-		}
+	if err := l.admit(c); err != nil {
+		return false, l.pool.error(false, err)
 	}
 	l.queue = append(l.queue, c)
-	l.backlog += l.weight(c)
 	l.submitted++
 	flush = !l.flushing && l.conn != nil && l.pool.frozen.Load() == nil
 	if flush {
@@ -143,29 +136,37 @@ func (l *link) submit(c *call) (flush bool, err error) {
 	return flush, nil
 }
 
-// admit decides about a call that can't be written at once. It needs l.mu.
+// admit decides whether a call may be queued. It needs l.mu.
 func (l *link) admit(c *call) error {
+	if l.conn == nil {
+		if err := l.wake(); err != nil {
+			return err
+		}
+	}
+	if err := l.pool.breaker.admit(); err != nil {
+		return err
+	}
+	return l.pool.load.enter(c)
+}
+
+// wake has a link connect that isn't, unless it is down. It needs l.mu.
+func (l *link) wake() error {
 	switch {
 	case l.closed:
 		return errClosed
 	case l.down != nil:
 		return l.down
-	case l.backlog > 0 && l.backlog+l.weight(c) > l.pool.cfg.MaxInFlight:
-		return errOverloaded
+	case l.running:
+		return nil
+	case !l.pool.start(l):
+		return errClosed
 	}
-	if !l.running {
-		if !l.pool.start(l) {
-			return errClosed
-		}
-		l.running = true
-		l.downSince, l.why = time.Now(), errNotConnected
+	l.running = true
+	l.downSince, l.why = l.pool.breaker.outage(errNotConnected)
+	if hold := l.hold(); hold > 0 && time.Since(l.downSince) >= hold { // the node's outage is older than this link
+		l.down = l.pool.gone(l.why)
 	}
-	return nil
-}
-
-// weight is what c counts for in the backlog: its bytes, but no batch alone may keep the others out.
-func (l *link) weight(c *call) int64 {
-	return min(int64(len(c.req)), l.pool.cfg.MaxInFlight/16)
+	return l.down
 }
 
 // abandon lets the owner of c go, unless the link is still reading its request: then the owner must go on waiting,
@@ -181,7 +182,7 @@ func (l *link) abandon(c *call, why error) (err error, gone bool) {
 	}
 	if i := slices.Index(l.queue, c); i >= 0 {
 		l.queue = slices.Delete(l.queue, i, i+1)
-		l.backlog -= l.weight(c)
+		l.pool.load.leave(c)
 	}
 	return l.pool.error(false, why), true
 }
@@ -236,7 +237,6 @@ func (l *link) gather() (big *call) {
 	for n < len(l.queue) && big == nil && len(l.out) < maxGather {
 		c := l.queue[n]
 		n++
-		l.backlog -= l.weight(c)
 		if len(c.req) >= bigRequest {
 			c.state, big = writing, c
 		} else {

@@ -1,9 +1,6 @@
 package upstream
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // ping keeps an idle link honest: a peer that vanished without a word doesn't answer it.
 var ping = []byte("*1\r\n$4\r\nPING\r\n")
@@ -32,7 +29,7 @@ func (l *link) look(now time.Time, tick time.Duration) {
 	}
 	if l.conn == nil {
 		if l.down == nil && l.hold() > 0 && now.Sub(l.downSince) >= l.hold() {
-			l.down = l.why
+			l.down = l.pool.gone(l.why)
 		}
 		if l.down != nil {
 			l.failQueue(l.down)
@@ -48,16 +45,15 @@ func (l *link) look(now time.Time, tick time.Duration) {
 	switch {
 	case owed && l.key.role != nil && l.key.role.Patient && l.pool.alive(now):
 	case owed && now.Sub(w.quiet) >= l.pool.opt.ReadTimeout+tick: // a tick more: quiet may have begun after its look
-		l.giveUp(l.conn, fmt.Errorf("timeout: no reply within %s", l.pool.opt.ReadTimeout))
+		l.giveUp(l.conn, l.pool.late())
 	case owed, l.pool.frozen.Load() != nil:
 	case now.Sub(w.used) > cfg.IdleTimeout:
 		w.resting = true
 		l.giveUp(l.conn, errResting)
 	case now.Sub(w.used) >= cfg.HealthInterval && now.Sub(w.pinged) >= cfg.HealthInterval:
 		w.pinged = now
-		c := &call{req: ping, count: 1, wake: make(chan struct{}, 1)}
+		c := &call{req: ping, count: 1, ours: true, wake: make(chan struct{}, 1)}
 		l.queue = append(l.queue, c)
-		l.backlog += l.weight(c)
 		l.startRelay()
 	}
 }
