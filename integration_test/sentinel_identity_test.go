@@ -323,3 +323,35 @@ func TestSentinel_SecureSentinel(t *testing.T) {
 	eventually(t, "the master is in the log", func() bool { return strings.Contains(r.out.String(), loopback(redisPort)) })
 	r.keepsSecret("redis-secret", "sentinel-secret-1", "wrong-secret")
 }
+
+// What clients hold on a master that is one no longer is lost, and they are told; scripts find their user on the new one.
+func TestSentinel_HeldState(t *testing.T) {
+	s := startSentinel(t, setup{password: "redis-secret"})
+	r := &rotation{t: t}
+	r.gate = startGate(t, fmt.Sprintf("upstream: {url: %q, hold: 10s}\nnamespace: 'a:'\n", s.url()))
+	blocked, subscribed, watching, other := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
+	r.fresh(other)
+	blocked.send(encode("BLPOP", "q", "0"))
+	subscribed.do("SUBSCRIBE", "news")
+	watching.want(ok, "WATCH", "k")
+	other.want(one, "PUBLISH", "news", "x")
+	subscribed.read()
+	s.failover(t)
+	if got, want := blocked.read(), "-ERR upstream unavailable: connection lost: the master has moved\r\n"; got != want {
+		t.Errorf("BLPOP = %q, want %q", got, want)
+	}
+	if got := subscribed.readAll(); got != "" {
+		t.Errorf("the subscriber gets %q", got)
+	}
+	watching.send(encode("MULTI") + encode("SET", "k", "v") + encode("EXEC"))
+	if got := watching.readAll(); !strings.Contains(got, "the master has moved") || strings.Contains(got, "*1") {
+		t.Errorf("a transaction under a watch gets %q", got)
+	}
+	r.fresh(other)
+	blocked.want(ok, "SET", "k", "v")
+	if got := dial(t, r.addr).do("SUBSCRIBE", "news"); !strings.HasPrefix(got, "*3\r\n") {
+		t.Errorf("SUBSCRIBE = %q", got)
+	}
+	other.want(one, "PUBLISH", "news", "x")
+	r.keepsSecret("redis-secret")
+}
