@@ -288,6 +288,8 @@ func reason(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return errHungUp
+	case errors.As(err, &op) && op.Op == "remote error":
+		return alertError{op.Err}
 	case errors.As(err, &op) && op.Op != "dial":
 		return op.Err
 	}

@@ -62,17 +62,21 @@ func (p *Pool) SetIdentity(id *Identity) (changed bool) {
 
 // TryIdentity connects once, and logs what the upstream makes of the identity that SetIdentity has set.
 func (p *Pool) TryIdentity(ctx context.Context) {
-	conn, _, err := p.dial(ctx, setKey{proto: 2, db: p.opt.DB})
-	if err == nil {
-		abort(conn)
+	id, at := p.identity.Load(), p.place.Load()
+	if at.addr == "" { // the first connection tells
+		return
 	}
-	switch offered := p.identity.Load() == p.proven.Load(); {
-	case err == nil && offered:
-		p.log.Info("upstream takes the new credentials", zap.String("addr", p.Addr()))
+	conn, _, err := p.dialAs(ctx, setKey{proto: 2, db: p.opt.DB}, at.addr, id)
+	switch {
 	case err == nil:
-		p.log.Error("upstream refuses the new credentials: those from before are used on, and connections that are up stay", zap.String("addr", p.Addr()))
+		abort(conn)
+		p.proven.Store(id)
+		p.log.Info("upstream takes the new credentials", zap.String("addr", at.addr))
+	case refusesIdentity(err):
+		p.log.Error("upstream refuses the new credentials: those from before are used as long as it takes them, and connections that are up stay",
+			zap.String("addr", at.addr), zap.Error(err))
 	default:
-		p.log.Error("upstream can't be reached with the new credentials: connections that are up stay", zap.String("addr", p.Addr()), zap.Error(reason(err)))
+		p.log.Warn("upstream can't be reached to try the new credentials", zap.String("addr", at.addr), zap.Error(reason(err)))
 	}
 }
 
@@ -97,11 +101,12 @@ func (p *Pool) dialAt(ctx context.Context, key setKey, addr string) (net.Conn, h
 func refusesIdentity(err error) bool {
 	var refused *Refused
 	var cert *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var op *net.OpError
-	return errors.As(err, &refused) && refused.credentials() || errors.As(err, &cert) || errors.As(err, &alert) ||
-		errors.As(err, &op) && op.Op == "remote error"
+	var alert alertError
+	return errors.As(err, &refused) && refused.credentials() || errors.As(err, &cert) || errors.As(err, &alert)
 }
+
+// alertError is what the upstream had against our part of the TLS handshake.
+type alertError struct{ error }
 
 // tcp connects to addr, which may be the path of a UNIX socket as well.
 func (p *Pool) tcp(ctx context.Context, addr string) (net.Conn, error) {

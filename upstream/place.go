@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"go.uber.org/zap"
@@ -169,11 +168,10 @@ func (p *Pool) refused(reply []byte) {
 	}
 }
 
-// noMaster is why there is no address to dial, in the form of a dial's error.
+// noMaster is why there is no address to dial.
 func (p *Pool) noMaster() error {
-	why := errNoMaster
-	if e := p.sentinels.why.Load(); e != nil {
-		why = *e
+	if why := p.sentinels.why.Load(); why != nil {
+		return fmt.Errorf("%w: %w", errNoMaster, *why)
 	}
-	return &net.OpError{Op: "dial", Net: "tcp", Err: why}
+	return errNoMaster
 }
