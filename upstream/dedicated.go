@@ -46,6 +46,9 @@ func (p *Pool) Dedicated(ctx context.Context, proto, db int) (*Conn, error) {
 // DedicatedAs is Dedicated for a role.
 func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Conn, error) {
 	key := setKey{proto, db, role}
+	if err := p.warm(ctx); err != nil { // one that is taken now would lead to the old master
+		return nil, p.error(false, err)
+	}
 	for {
 		c := p.idle.take(key)
 		if c == nil {

@@ -12,6 +12,9 @@ import (
 // moveGrace is how long what is in flight to a master that is one no longer may take before its connections are closed.
 const moveGrace = 250 * time.Millisecond
 
+// firstWord is how long a dial waits for the sentinels before it fails: they are asked from the beginning on, and answer soon.
+const firstWord = 100 * time.Millisecond
+
 var (
 	errMoved      = errors.New("the master has moved")
 	errLostByMove = fmt.Errorf("connection lost: %w", errMoved)
