@@ -291,8 +291,6 @@ func reason(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return errHungUp
-	case errors.As(err, &op) && op.Op == "remote error":
-		return alertError{op.Err}
 	case errors.As(err, &op) && op.Op != "dial":
 		return op.Err
 	}

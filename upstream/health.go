@@ -95,6 +95,9 @@ func (p *Pool) runHealth() {
 		case err == nil && was != nil:
 			p.log.Info("upstream is up", zap.String("addr", p.Addr()), zap.String("version", p.Version()))
 		}
+		if p.unproven() {
+			_ = p.tryIdentity(p.ctx) // why it was refused has been logged
+		}
 		pause(p.ctx, p.cfg.HealthInterval)
 	}
 }

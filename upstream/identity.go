@@ -54,7 +54,9 @@ func NewIdentity(cfg Config) (*Identity, error) {
 // SetIdentity has new connections come as id, and reports whether that is another than before. Connections that are up stay as they
 // are. As long as the upstream refuses id, the last identity that it took is tried after it.
 func (p *Pool) SetIdentity(id *Identity) (changed bool) {
-	if changed = p.identity.Load().mark != id.mark; changed {
+	before := p.identity.Load()
+	if changed = before.mark != id.mark; changed {
+		p.proven.CompareAndSwap(nil, before) // for want of a better one
 		p.identity.Store(id)
 	}
 	return changed
@@ -62,22 +64,36 @@ func (p *Pool) SetIdentity(id *Identity) (changed bool) {
 
 // TryIdentity connects once, and logs what the upstream makes of the identity that SetIdentity has set.
 func (p *Pool) TryIdentity(ctx context.Context) {
-	id, at := p.identity.Load(), p.place.Load()
-	if at.addr == "" { // the first connection tells
-		return
-	}
-	conn, _, err := p.dialAs(ctx, setKey{proto: 2, db: p.opt.DB}, at.addr, id)
+	err := p.tryIdentity(ctx)
 	switch {
 	case err == nil:
-		abort(conn)
-		p.proven.Store(id)
-		p.log.Info("upstream takes the new credentials", zap.String("addr", at.addr))
 	case refusesIdentity(err):
 		p.log.Error("upstream refuses the new credentials: those from before are used as long as it takes them, and connections that are up stay",
-			zap.String("addr", at.addr), zap.Error(err))
+			zap.String("addr", p.Addr()), zap.Error(err))
 	default:
-		p.log.Warn("upstream can't be reached to try the new credentials", zap.String("addr", at.addr), zap.Error(reason(err)))
+		p.log.Warn("upstream can't be reached to try the new credentials", zap.String("addr", p.Addr()), zap.Error(reason(err)))
 	}
+}
+
+func (p *Pool) tryIdentity(ctx context.Context) error {
+	id, at := p.identity.Load(), p.place.Load()
+	if at.addr == "" {
+		return p.noMaster()
+	}
+	conn, _, err := p.dialAs(ctx, setKey{proto: 2, db: p.opt.DB}, at.addr, id)
+	if err != nil {
+		return err
+	}
+	abort(conn)
+	p.proven.Store(id)
+	p.log.Info("upstream takes the new credentials", zap.String("addr", at.addr))
+	return nil
+}
+
+// unproven reports whether the upstream has not taken the identity yet that SetIdentity has set.
+func (p *Pool) unproven() bool {
+	proven := p.proven.Load()
+	return proven != nil && proven != p.identity.Load()
 }
 
 // dialAt opens a connection to the server at addr that is ready for commands.
@@ -97,16 +113,12 @@ func (p *Pool) dialAt(ctx context.Context, key setKey, addr string) (net.Conn, h
 	return conn, h, err
 }
 
-// refusesIdentity reports whether err may be due to credentials or certificates.
+// refusesIdentity reports whether err may be due to credentials or certificates. A server that doesn't like our certificate may hang up
+// before we can read why.
 func refusesIdentity(err error) bool {
-	var refused *Refused
-	var cert *tls.CertificateVerificationError
-	var alert alertError
-	return errors.As(err, &refused) && refused.credentials() || errors.As(err, &cert) || errors.As(err, &alert)
+	var role *RoleError
+	return !isDial(err) && !errors.As(err, &role) && !errors.Is(err, errReplica)
 }
-
-// alertError is what the upstream had against our part of the TLS handshake.
-type alertError struct{ error }
 
 // tcp connects to addr, which may be the path of a UNIX socket as well.
 func (p *Pool) tcp(ctx context.Context, addr string) (net.Conn, error) {
