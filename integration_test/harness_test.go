@@ -207,7 +207,7 @@ func runGate(t testing.TB, binary func() (string, error), env []string, args ...
 			<-g.done
 		}
 		log := g.out.String()
-		for _, bad := range []string{"DATA RACE", "panic:", "fatal error:", "goroutine "} {
+		for _, bad := range append(secrets, "DATA RACE", "panic:", "fatal error:", "goroutine ") {
 			if strings.Contains(log, bad) {
 				t.Errorf("sessiongate's log has %q", bad)
 			}

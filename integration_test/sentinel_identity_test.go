@@ -11,6 +11,12 @@ import (
 	"time"
 )
 
+// secrets are the passwords that tests give to upstreams and sentinels: no log may show them.
+var secrets = []string{
+	"open: se/same", "open%3A", "upstream secret", "app-pw", "redis-secret", "sentinel-secret-1", "first-secret", "second-secret", "third-secret",
+	"wrong-secret", "app-secret-1", "app-secret-2",
+}
+
 // recorders are clients that each count in a key of their own and set unique tokens, and remember what was acknowledged.
 type recorders struct {
 	counts [50]int
@@ -219,8 +225,9 @@ tenants:
 			r.put("app", "app-secret-2", refusesNew)
 			r.fresh(d)
 			r.fresh(dial(t, two))
+			before := strings.Count(r.out.String(), takesNew)
 			admin.want(ok, "ACL", "SETUSER", "app", ">app-secret-2")
-			r.fresh(dial(t, two))
+			eventually(t, "the new password is taken", func() bool { return strings.Count(r.out.String(), takesNew) > before })
 			admin.want(ok, "ACL", "SETUSER", "app", "<app-secret-1")
 			r.fresh(d)
 			r.fresh(dial(t, two))
@@ -283,13 +290,13 @@ func TestIdentity_CertificateRotation(t *testing.T) {
 	fresh()
 	r.put("ca", read(both), takesNew)
 	fresh()
+	cert, key = young.issue("gate")
+	replaceFile(t, r.files["key"], read(key))
+	r.put("cert", read(cert), refusesNew) // Redis doesn't know its authority yet
+	fresh()
 	admin.want(ok, "CONFIG", "SET", "tls-ca-cert-file", both)
 	serverCert, serverKey = young.issue("server")
 	admin.want(ok, "CONFIG", "SET", "tls-cert-file", serverCert, "tls-key-file", serverKey)
-	fresh()
-	cert, key = young.issue("gate")
-	replaceFile(t, r.files["key"], read(key))
-	r.put("cert", read(cert), takesNew)
 	fresh()
 	admin.want(ok, "CONFIG", "SET", "tls-ca-cert-file", young.file)
 	r.put("ca", read(young.file), takesNew)
@@ -322,4 +329,36 @@ func TestSentinel_SecureSentinel(t *testing.T) {
 	c.want(ok, "SET", "a", "v")
 	eventually(t, "the master is in the log", func() bool { return strings.Contains(r.out.String(), loopback(redisPort)) })
 	r.keepsSecret("redis-secret", "sentinel-secret-1", "wrong-secret")
+}
+
+// What clients hold on a master that is one no longer is lost, and they are told; scripts find their user on the new one.
+func TestSentinel_HeldState(t *testing.T) {
+	s := startSentinel(t, setup{password: "redis-secret"})
+	r := &rotation{t: t}
+	r.gate = startGate(t, fmt.Sprintf("upstream: {url: %q, hold: 10s}\nnamespace: 'a:'\n", s.url()))
+	blocked, subscribed, watching, other := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
+	r.fresh(other)
+	blocked.send(encode("BLPOP", "q", "0"))
+	subscribed.do("SUBSCRIBE", "news")
+	watching.want(ok, "WATCH", "k")
+	other.want(one, "PUBLISH", "news", "x")
+	subscribed.read()
+	s.failover(t)
+	if got, want := blocked.read(), "-ERR upstream unavailable: connection lost: the master has moved\r\n"; got != want {
+		t.Errorf("BLPOP = %q, want %q", got, want)
+	}
+	if got := subscribed.readAll(); got != "" {
+		t.Errorf("the subscriber gets %q", got)
+	}
+	watching.send(encode("MULTI") + encode("SET", "k", "v") + encode("EXEC"))
+	if got := watching.readAll(); !strings.Contains(got, "the master has moved") || strings.Contains(got, "*1") {
+		t.Errorf("a transaction under a watch gets %q", got)
+	}
+	r.fresh(other)
+	blocked.want(ok, "SET", "k", "v")
+	if got := dial(t, r.addr).do("SUBSCRIBE", "news"); !strings.HasPrefix(got, "*3\r\n") {
+		t.Errorf("SUBSCRIBE = %q", got)
+	}
+	other.want(one, "PUBLISH", "news", "x")
+	r.keepsSecret("redis-secret")
 }

@@ -207,7 +207,10 @@ func (l *link) fields(f ...zap.Field) []zap.Field {
 func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
 	at := p.place.Load()
 	if at.addr == "" {
-		return nil, hello{}, p.noMaster()
+		pauseUnless(ctx, at.left, firstWord)
+		if at = p.place.Load(); at.addr == "" {
+			return nil, hello{}, p.noMaster()
+		}
 	}
 	return p.dialAt(ctx, key, at.addr)
 }

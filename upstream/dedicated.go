@@ -51,6 +51,9 @@ func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Con
 		}
 		p = node
 	}
+	if err := p.warm(ctx); err != nil { // one that is taken now would lead to the old master
+		return nil, p.error(false, err)
+	}
 	for {
 		c := p.idle.take(key)
 		if c == nil {

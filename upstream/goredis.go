@@ -159,5 +159,5 @@ func unsent(err error) bool {
 
 func isDial(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, errNoMaster)
 }

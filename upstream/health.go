@@ -128,6 +128,9 @@ func (p *Pool) runHealth() {
 			p.log.Info("upstream is up", zap.String("addr", p.Addr()), zap.String("version", p.Version()))
 		}
 		was = err
+		if p.unproven() {
+			_ = p.tryIdentity(p.ctx) // why it was refused has been logged
+		}
 		pause(p.ctx, p.cfg.HealthInterval)
 	}
 }

@@ -54,7 +54,9 @@ func NewIdentity(cfg Config) (*Identity, error) {
 // SetIdentity has new connections come as id, and reports whether that is another than before. Connections that are up stay as they
 // are. As long as the upstream refuses id, the last identity that it took is tried after it.
 func (p *Pool) SetIdentity(id *Identity) (changed bool) {
-	if changed = p.identity.Load().mark != id.mark; changed {
+	before := p.identity.Load()
+	if changed = before.mark != id.mark; changed {
+		p.proven.CompareAndSwap(nil, before) // for want of a better one
 		p.identity.Store(id)
 	}
 	return changed
@@ -62,18 +64,36 @@ func (p *Pool) SetIdentity(id *Identity) (changed bool) {
 
 // TryIdentity connects once, and logs what the upstream makes of the identity that SetIdentity has set.
 func (p *Pool) TryIdentity(ctx context.Context) {
-	conn, _, err := p.dial(ctx, setKey{proto: 2, db: p.opt.DB})
-	if err == nil {
-		abort(conn)
-	}
-	switch offered := p.identity.Load() == p.proven.Load(); {
-	case err == nil && offered:
-		p.log.Info("upstream takes the new credentials", zap.String("addr", p.Addr()))
+	err := p.tryIdentity(ctx)
+	switch {
 	case err == nil:
-		p.log.Error("upstream refuses the new credentials: those from before are used on, and connections that are up stay", zap.String("addr", p.Addr()))
+	case refusesIdentity(err):
+		p.log.Error("upstream refuses the new credentials: those from before are used as long as it takes them, and connections that are up stay",
+			zap.String("addr", p.Addr()), zap.Error(err))
 	default:
-		p.log.Error("upstream can't be reached with the new credentials: connections that are up stay", zap.String("addr", p.Addr()), zap.Error(reason(err)))
+		p.log.Warn("upstream can't be reached to try the new credentials", zap.String("addr", p.Addr()), zap.Error(reason(err)))
 	}
+}
+
+func (p *Pool) tryIdentity(ctx context.Context) error {
+	id, at := p.identity.Load(), p.place.Load()
+	if at.addr == "" {
+		return p.noMaster()
+	}
+	conn, _, err := p.dialAs(ctx, setKey{proto: 2, db: p.opt.DB}, at.addr, id)
+	if err != nil {
+		return err
+	}
+	abort(conn)
+	p.proven.Store(id)
+	p.log.Info("upstream takes the new credentials", zap.String("addr", at.addr))
+	return nil
+}
+
+// unproven reports whether the upstream has not taken the identity yet that SetIdentity has set.
+func (p *Pool) unproven() bool {
+	proven := p.proven.Load()
+	return proven != nil && proven != p.identity.Load()
 }
 
 // dialAt opens a connection to the server at addr that is ready for commands.
@@ -93,14 +113,11 @@ func (p *Pool) dialAt(ctx context.Context, key setKey, addr string) (net.Conn, h
 	return conn, h, err
 }
 
-// refusesIdentity reports whether err may be due to credentials or certificates.
+// refusesIdentity reports whether err may be due to credentials or certificates. A server that doesn't like our certificate may hang up
+// before we can read why.
 func refusesIdentity(err error) bool {
-	var refused *Refused
-	var cert *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var op *net.OpError
-	return errors.As(err, &refused) && refused.credentials() || errors.As(err, &cert) || errors.As(err, &alert) ||
-		errors.As(err, &op) && op.Op == "remote error"
+	var role *RoleError
+	return !isDial(err) && !errors.As(err, &role) && !errors.Is(err, errReplica)
 }
 
 // tcp connects to addr, which may be the path of a UNIX socket as well.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -13,6 +12,9 @@ import (
 
 // moveGrace is how long what is in flight to a master that is one no longer may take before its connections are closed.
 const moveGrace = 250 * time.Millisecond
+
+// firstWord is how long a dial waits for the sentinels before it fails: they are asked from the beginning on, and answer soon.
+const firstWord = 100 * time.Millisecond
 
 var (
 	errMoved      = errors.New("the master has moved")
@@ -175,11 +177,10 @@ func (p *Pool) refused(reply []byte) {
 	}
 }
 
-// noMaster is why there is no address to dial, in the form of a dial's error.
+// noMaster is why there is no address to dial.
 func (p *Pool) noMaster() error {
-	why := errNoMaster
-	if e := p.sentinels.why.Load(); e != nil {
-		why = *e
+	if why := p.sentinels.why.Load(); why != nil {
+		return fmt.Errorf("%w: %w", errNoMaster, *why)
 	}
-	return &net.OpError{Op: "dial", Net: "tcp", Err: why}
+	return errNoMaster
 }

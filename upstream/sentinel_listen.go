@@ -51,6 +51,7 @@ func (s *sentinels) listen(ctx context.Context, addr string, ask <-chan struct{}
 func (s *sentinels) attend(ctx context.Context, addr string, ask <-chan struct{}) error {
 	client := s.client(addr)
 	defer client.Close()
+	defer context.AfterFunc(ctx, func() { _ = client.Close() })() // it may be waiting for the sentinel
 	sub := client.PSubscribe(ctx, announcements...)
 	defer sub.Close()
 	if _, err := sub.ReceiveTimeout(ctx, askTimeout); err != nil {
