@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"sessiongate/upstream"
 )
@@ -244,13 +248,18 @@ func (c *redisCluster) migrate(t *testing.T, slot, from, to int) {
 
 // owner is who has the slot in the eyes of node i.
 func (c *redisCluster) owner(t *testing.T, i, slot int) string {
-	spans, err := c.clients[i].ClusterSlots(t.Context()).Result()
+	shards, err := c.clients[i].ClusterShards(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range spans {
-		if s.Start <= slot && slot <= s.End {
-			return s.Nodes[0].Addr
+	for _, s := range shards {
+		if !slices.ContainsFunc(s.Slots, func(r redis.SlotRange) bool { return int(r.Start) <= slot && slot <= int(r.End) }) {
+			continue
+		}
+		for _, n := range s.Nodes {
+			if n.Role == "master" && n.Health == "online" {
+				return net.JoinHostPort(n.Endpoint, strconv.FormatInt(n.Port, 10))
+			}
 		}
 	}
 	return ""

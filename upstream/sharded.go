@@ -173,9 +173,9 @@ func numbers(version string) (list []int) {
 	return list
 }
 
-// admin is the client of a master that is up.
+// admin is the client of a master that is up; of the first address that is configured as long as the nodes are not known.
 func (c *cluster) admin() *redis.Client {
-	if t := c.topo.Load(); t != nil {
+	if t, err := c.await(c.pool.ctx); err == nil {
 		return t.up(0).admin
 	}
 	return c.pool.admin
