@@ -291,7 +291,7 @@ func clusterFailover(t *testing.T, c *redisCluster) {
 	wg.Wait()
 }
 
-// count increments counters, several times in each batch, until ctx ends: each reply has to be one more than the last.
+// count increments twelve counters, which begin at nothing, several times in each batch, until ctx ends: each reply has to be one more than the last.
 func count(ctx context.Context, l upstream.Link, name func(int) string) error {
 	var b upstream.Batch
 	last := map[string]int{}
@@ -398,6 +398,16 @@ func clusterKilled(t *testing.T, c *redisCluster) {
 	do(t, l, cmd("PING"))
 	slot := c.first(0)
 	before := p.NodeOf(slot)
+	ctx, cancel := context.WithCancel(t.Context())
+	others := slices.Concat(c.keys(12)[1:]...)
+	var wg sync.WaitGroup
+	for i := range 2 { // whose commands go to the others, but wait while these say that the cluster is down
+		wg.Go(func() {
+			if err := count(ctx, p.Link(2, 0), func(n int) string { return others[12*i+n] }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	c.nodes[c.masterOf(t, slot)].kill()
 	until(t, "the loss is noticed", func() bool { up, _ := before.Health(); return !up })
 	start := time.Now()
@@ -415,4 +425,6 @@ func clusterKilled(t *testing.T, c *redisCluster) {
 	}
 	t.Logf("back after %v", time.Since(start))
 	until(t, "every slot is served", func() bool { up, _ := p.Health(); return up })
+	cancel()
+	wg.Wait()
 }
