@@ -103,7 +103,7 @@ func (l *ledger) url(path string, u URL) {
 		return
 	}
 	if u.sharded() {
-		l.cluster(path, u)
+		l.nodes(path, u)
 		return
 	}
 	parsed, err := url.Parse(u.Reveal())

@@ -68,7 +68,6 @@ func (l *ledger) tenants(c *Config) {
 		if t.Upstream != nil {
 			l.upstream(path+".upstream", *t.Upstream)
 		}
-		l.onlyDatabase(path, t, c.Upstream)
 		l.atLeast(path+".clients", int64(t.Clients), 0, "")
 		l.certs(path, t, c)
 		for j, other := range c.Tenants[:i] {

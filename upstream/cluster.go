@@ -38,7 +38,6 @@ type cluster struct {
 	seeds []string // the addresses that are configured
 	topo  atomic.Pointer[topology]
 	kick  chan struct{} // capacity 1: a refresh is wanted
-	began time.Time
 
 	mu      sync.Mutex // taken before that of any Pool
 	ended   bool
@@ -47,6 +46,8 @@ type cluster struct {
 	why     error         // why the last one failed
 	leaving []departure   // nodes that are no longer in the topology, until nobody waits for them
 	gone    Stats         // the sums of those that have been closed
+
+	began time.Time
 }
 
 // departure is a node that has left.

@@ -28,8 +28,8 @@ func (u URL) each() (urls []string) {
 	return urls
 }
 
-// cluster checks the URL of a Redis Cluster, and never quotes its credentials.
-func (l *ledger) cluster(path string, u URL) {
+// nodes checks the URL of a Redis Cluster, and never quotes its credentials.
+func (l *ledger) nodes(path string, u URL) {
 	credentials := strings.Contains(u.Reveal(), "@")
 	var seen []string
 	for _, one := range u.each() {
@@ -67,15 +67,4 @@ func (u URL) nodes() string {
 	}
 	slices.Sort(hosts)
 	return strings.Join(hosts, ",")
-}
-
-// onlyDatabase reports a tenant with another database than the one that its upstream has.
-func (l *ledger) onlyDatabase(path string, t Tenant, common Upstream) {
-	u := common.URL
-	if t.Upstream != nil {
-		u = t.Upstream.URL
-	}
-	if t.DB.Number != 0 && u.sharded() {
-		l.judge(path+".db", fmt.Sprintf("%d is a database that a Redis Cluster has not", t.DB.Number), "leave it out: there is database 0 only")
-	}
 }
