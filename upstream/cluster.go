@@ -181,8 +181,7 @@ func (c *cluster) node(old *topology, addr string) *Pool {
 			return p.Pool
 		}
 	}
-	cfg := c.pool.cfg
-	p := newPool(cfg, c.options(addr, 0), c.pool.log)
+	p := newPool(c.pool.cfg, c.options(addr), c.pool.log)
 	p.member = c
 	p.watch()
 	return p
