@@ -45,6 +45,8 @@ type cluster struct {
 	why     error         // why the last one failed
 	leaving []departure   // nodes that are no longer in the topology, until nobody waits for them
 	gone    Stats         // the sums of those that have been closed
+
+	began time.Time
 }
 
 // departure is a node that has left.
@@ -55,7 +57,7 @@ type departure struct {
 
 // govern makes p, which is new, one of a cluster.
 func (p *Pool) govern() {
-	p.cluster = &cluster{pool: p, seeds: p.target.nodes, kick: make(chan struct{}, 1), next: make(chan struct{}), why: errUndetected}
+	p.cluster = &cluster{pool: p, seeds: p.target.nodes, kick: make(chan struct{}, 1), next: make(chan struct{}), why: errUndetected, began: time.Now()}
 	p.wg.Go(p.cluster.run)
 }
 
@@ -122,7 +124,7 @@ func (c *cluster) refresh() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		if c.why == nil || c.why.Error() != err.Error() {
+		if c.why == nil || c.why == errUndetected {
 			c.pool.log.Warn("no node tells how the cluster is made up", zap.String("addr", c.pool.Addr()), zap.Error(err))
 		}
 		c.why = err
@@ -213,13 +215,13 @@ func (c *cluster) sweep() {
 func (c *cluster) behind() *Pool      { return c.pool }
 func (c *cluster) current() *topology { return c.topo.Load() }
 
-// await returns the topology, and waits for the first one up to the hold.
+// await returns the topology, and waits for the first one up to the hold from the beginning.
 func (c *cluster) await(ctx context.Context) (*topology, error) {
 	t := c.topo.Load()
 	if t != nil {
 		return t, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(c.pool.cfg.Hold, c.pool.opt.DialTimeout))
+	ctx, cancel := context.WithDeadline(ctx, c.began.Add(max(c.pool.cfg.Hold, c.pool.opt.DialTimeout)))
 	defer cancel()
 	for {
 		done := c.want(nil)

@@ -123,6 +123,7 @@ func (p *Pool) runHealth() {
 		p.health.set(err)
 		switch {
 		case err != nil && (was == nil || errors.Is(was, errUnchecked)):
+			p.trouble()
 			p.log.Warn("upstream is down", zap.String("addr", p.Addr()), zap.Error(err))
 		case err == nil && was != nil:
 			p.log.Info("upstream is up", zap.String("addr", p.Addr()), zap.String("version", p.Version()))
