@@ -267,6 +267,7 @@ func (b *breaker) pause(ctx context.Context, d, most time.Duration) {
 	select {
 	case <-shut:
 	case <-ctx.Done():
+	case <-b.pool.ctx.Done():
 	}
 }
 
