@@ -269,6 +269,7 @@ func (b *breaker) pause(ctx context.Context, left <-chan struct{}, d, most time.
 	case <-shut:
 	case <-left:
 	case <-ctx.Done():
+	case <-b.pool.ctx.Done():
 	}
 }
 

@@ -41,6 +41,8 @@ func (p *plain) Do(ctx context.Context, b *Batch) error {
 		replies, again, err := p.attempt(ctx, b)
 		wait, left := backoff(attempt), p.pool.cfg.Hold-time.Since(start)
 		switch {
+		case p.pool.ctx.Err() != nil && again:
+			return p.pool.error(false, errClosed)
 		case !again, ctx.Err() != nil, p.pool.cfg.Hold == 0:
 			b.Replies = replies
 			return err
