@@ -105,7 +105,7 @@ func slotless(spec *command.Spec, args []string) bool {
 	if spec == nil || spec.State == command.End || spec.State == command.Begin {
 		return false
 	}
-	if spec.Flags&(command.Whole|command.Server|command.Script) != 0 && spec.Names == nil {
+	if spec.Flags&(command.Whole|command.Server) != 0 {
 		return true
 	}
 	refs, _ := namesOf(spec, args)
