@@ -189,6 +189,19 @@ func (c *clusterSetup) nodeOf(t testing.TB, slot int) (owner *clusterNode) {
 	return owner
 }
 
+// newMaster waits until another node than old, which is not asked, serves a slot.
+func (c *clusterSetup) newMaster(t testing.TB, slot int, old *clusterNode) {
+	t.Helper()
+	eventually(t, "another node has slot "+strconv.Itoa(slot), func() bool {
+		for _, n := range c.nodes {
+			if n != old && n.has(slot) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // masters returns the nodes that are masters by their own word.
 func (c *clusterSetup) masters() (list []*clusterNode) {
 	for _, n := range c.nodes {

@@ -58,7 +58,11 @@ func clusterScene(t *testing.T, up *clusterSetup, addr string, seed uint64) *sce
 		}},
 		mishap{name: "SIGSTOP of a master", may: everybody, lossy: true, run: func() time.Time {
 			moved := slot()
-			s.frozen(up.nodeOf(t, moved).node)
+			old := up.nodeOf(t, moved)
+			old.stop(t)
+			s.pass(freezeTime(t))
+			up.newMaster(t, moved, old)
+			old.cont(t)
 			up.nodeOf(t, moved) // the old master has heard of the new one
 			return time.Now()
 		}},
