@@ -276,7 +276,7 @@ func final(err error) bool {
 func answered(err error) bool {
 	var refused *Refused
 	var role *RoleError
-	return errors.As(err, &refused) || errors.As(err, &role)
+	return errors.As(err, &refused) || errors.As(err, &role) || errors.Is(err, errReplica)
 }
 
 // backoff is how long to wait after the attempt, counted from 0: doubling, with a jitter of a quarter so that many

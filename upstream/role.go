@@ -36,7 +36,7 @@ func (r *Role) Password() (pass string, create []string) {
 	return r.Pass, r.Create
 }
 
-// RenewRole gives r another password, once the upstream has let a connection in with it; before that, r keeps the one it has. Where
+// RenewRole gives r another password, once the upstream, and each master of a cluster, has let a connection in with it; before that, r keeps the one it has. Where
 // create makes the user, it has to leave it the old password too.
 func (p *Pool) RenewRole(ctx context.Context, r *Role, pass string, create []string) error {
 	old, made := r.Password()
@@ -44,11 +44,13 @@ func (p *Pool) RenewRole(ctx context.Context, r *Role, pass string, create []str
 		r.renewed.Store(&renewed{old, create})
 	}
 	next := &Role{Name: r.Name, User: r.User, Pass: pass, Create: create, Verify: r.Verify}
-	conn, _, err := p.dial(ctx, setKey{proto: 2, db: p.opt.DB, role: next})
-	if err != nil {
-		return p.error(false, reason(err))
+	for _, node := range p.Masters() {
+		conn, _, err := node.dial(ctx, setKey{proto: 2, db: node.opt.DB, role: next})
+		if err != nil {
+			return node.error(false, reason(err))
+		}
+		abort(conn)
 	}
-	abort(conn)
 	r.renewed.Store(&renewed{pass, create})
 	return nil
 }
