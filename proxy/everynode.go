@@ -74,9 +74,10 @@ func (s *Session) spreads(spec *command.Spec) handler {
 	return spread[spec.ID]
 }
 
-// leavesCluster reports whether a command leaves the line because the upstream is a cluster, or is shown as one.
+// leavesCluster reports whether a command leaves the line because the upstream is a cluster, or is shown as one: to go
+// elsewhere, or to be told that subscribers don't send such.
 func (s *Session) leavesCluster(spec *command.Spec) bool {
-	return s.tx.afloat() || spec != nil && s.spreads(spec) != nil
+	return s.tx.afloat() || spec != nil && (s.ears != nil && s.proto == 2 || s.spreads(spec) != nil)
 }
 
 // merger makes one reply of those of all nodes, none of which is an error.
