@@ -36,9 +36,19 @@ func kept(c cmd) cmd {
 // drift runs a command of a transaction that has no node yet.
 func (s *Session) drift(ctx context.Context, c cmd) {
 	slot := s.slotOf(c)
-	if slot == upstream.NoSlot && s.canWait(c) {
-		s.keep(c)
-		return
+	if slot == upstream.NoSlot && c.spec != nil {
+		switch {
+		case c.spec.State == command.Begin:
+			s.say(errNested)
+			return
+		case s.canWait(c):
+			s.keep(c)
+			return
+		case s.composes(c.spec) != nil, s.spreads(c) != nil:
+			s.tx.kept = append(s.tx.kept, cmd{})
+			s.say(cantQueue(c.spec))
+			return
+		}
 	}
 	if !s.dock(ctx, slot) {
 		return
@@ -52,8 +62,9 @@ func (s *Session) drift(ctx context.Context, c cmd) {
 
 // canWait reports whether all that the command needs now is to be queued.
 func (s *Session) canWait(c cmd) bool {
-	return c.spec != nil && c.spec.State == command.Plain && c.spec.Flags&(command.Script|command.Container) == 0 &&
-		s.composes(c.spec) == nil && s.spreads(c.spec) == nil
+	plain := c.spec.State == command.Plain || c.spec.State == command.Unwatch || queueable[c.spec.ID] && !selects[c.spec.ID]
+	return plain && c.spec.Flags&(command.Script|command.Container) == 0 &&
+		s.composes(c.spec) == nil && s.spreads(c) == nil
 }
 
 // keep has a command wait for a node, unless it is refused: then the transaction will fail.

@@ -123,7 +123,7 @@ func (s *Session) whole() bool {
 	s.in.peek(func(args [][]byte) bool {
 		spec := command.Lookup(args)
 		switch {
-		case spec == nil || s.composes(spec) != nil && !wholeInTx[spec.ID] || s.special && s.spreads(spec) != nil:
+		case spec == nil || s.composes(spec) != nil && (s.sharded || !wholeInTx[spec.ID]) || s.special && s.spreads(cmd{spec: spec, args: args}) != nil:
 			return false
 		case spec.Flags&command.Script != 0: // may take its time, and another role for a while
 			return false

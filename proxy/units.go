@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+
 	"github.com/tidwall/redcon"
 
 	"sessiongate/command"
@@ -46,8 +48,23 @@ func (s *Session) slotOfName(c cmd, name command.Ref) int {
 		return upstream.Slot(s.policy.Prefix(), c.args[name.Arg])
 	case name.Kind == command.Channel && c.spec.Slotted():
 		return upstream.Slot(s.policy.Prefix(), c.args[name.Arg])
+	case name.Kind == command.Glob:
+		return s.slotOfGlob(c.args[name.Arg])
 	}
 	return upstream.NoSlot
+}
+
+// slotOfGlob is the hash slot of all that a pattern over keys matches, if its literal beginning has a whole tag.
+func (s *Session) slotOfGlob(pattern []byte) int {
+	prefix, literal := s.policy.Prefix(), pattern
+	if end := bytes.IndexFunc(pattern, func(c rune) bool { return c < 128 && isGlob(byte(c)) }); end >= 0 {
+		literal = pattern[:end]
+	}
+	name := append(bytes.Clone(prefix), literal...)
+	if open := bytes.IndexByte(name, '{'); open < 0 || bytes.IndexByte(name[open:], '}') < 2 {
+		return upstream.NoSlot
+	}
+	return upstream.Slot(nil, name)
 }
 
 // placeUnit is place in front of a cluster.
