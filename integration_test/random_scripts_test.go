@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"sessiongate/command"
 )
 
 // script runs a command in a script, in one of the many ways in which one can be called there.
@@ -85,7 +87,7 @@ func (s *speaker) text() (string, inner) {
 // call makes the arguments of a call.
 func (s *speaker) call(in *inner) string {
 	line := s.sample()
-	for line.waits() || holdsOrHarms[strings.ToLower(line.args[0])] {
+	for line.waits() || holdsOrHarms[strings.ToLower(line.args[0])] || s.cluster && slotless(command.Lookup(bytesOf(line.args)), line.args) {
 		line = s.sample()
 	}
 	if in.alike != nil || len(in.keys)+len(in.args) > 0 && alikeRandom(line.args) != nil {

@@ -76,7 +76,7 @@ const oneTag = "{tag}"
 const notOfCluster = "wait move swapdb scan @cluster readonly readwrite asking"
 
 // clusterLegal gives the keys and channels of a unit one tag, and takes out what has no meaning in a cluster: SELECT, and in a
-// transaction whatever concerns no slot, because a transaction has one node.
+// transaction whatever concerns no slot, because a transaction has one node. Scripts have none of that either (speaker.call).
 func clusterLegal(u unit) unit {
 	var legal unit
 	inTx := false
@@ -105,7 +105,7 @@ func slotless(spec *command.Spec, args []string) bool {
 	if spec == nil || spec.State == command.End || spec.State == command.Begin {
 		return false
 	}
-	if spec.Flags&(command.Whole|command.Server|command.Script) != 0 && spec.Names == nil {
+	if spec.Flags&(command.Whole|command.Server) != 0 {
 		return true
 	}
 	refs, _ := namesOf(spec, args)
