@@ -47,6 +47,8 @@ type cluster struct {
 	why     error         // why the last one failed
 	leaving []departure   // nodes that are no longer in the topology, until nobody waits for them
 	gone    Stats         // the sums of those that have been closed
+
+	began time.Time
 }
 
 // departure is a node that has left.
@@ -61,7 +63,7 @@ func openCluster(cfg Config, base string, log *zap.Logger) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{kick: make(chan struct{}, 1), next: make(chan struct{}), why: errUndetected}
+	c := &cluster{kick: make(chan struct{}, 1), next: make(chan struct{}), why: errUndetected, began: time.Now()}
 	var first *redis.Options
 	for _, url := range urls {
 		node := cfg
@@ -147,7 +149,7 @@ func (c *cluster) refresh() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		if c.why == nil || c.why.Error() != err.Error() {
+		if c.why == nil || c.why == errUndetected {
 			c.pool.log.Warn("no node tells how the cluster is made up", zap.String("addr", c.pool.addr), zap.Error(err))
 		}
 		c.why = err
@@ -180,8 +182,7 @@ func (c *cluster) node(old *topology, addr string) *Pool {
 			return p.Pool
 		}
 	}
-	cfg := c.pool.cfg
-	p := newPool(cfg, c.options(addr, 0), c.pool.log)
+	p := newPool(c.pool.cfg, c.options(addr), c.pool.log)
 	p.member = c
 	p.watch()
 	return p
@@ -239,13 +240,13 @@ func (c *cluster) sweep() {
 func (c *cluster) behind() *Pool      { return c.pool }
 func (c *cluster) current() *topology { return c.topo.Load() }
 
-// await returns the topology, and waits for the first one up to the hold.
+// await returns the topology, and waits for the first one up to the hold from the beginning.
 func (c *cluster) await(ctx context.Context) (*topology, error) {
 	t := c.topo.Load()
 	if t != nil {
 		return t, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(c.pool.cfg.Hold, c.pool.opt.DialTimeout))
+	ctx, cancel := context.WithDeadline(ctx, c.began.Add(max(c.pool.cfg.Hold, c.pool.opt.DialTimeout)))
 	defer cancel()
 	for {
 		done := c.want(nil)

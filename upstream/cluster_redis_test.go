@@ -97,9 +97,9 @@ func (c *redisCluster) settle(t testing.TB) {
 	}
 	for i, client := range c.clients {
 		until(t, fmt.Sprintf("node %d knows all replicas", i), func() bool {
-			slots, err := client.ClusterSlots(t.Context()).Result()
+			shards, err := client.ClusterShards(t.Context()).Result()
 			n := 0
-			for _, s := range slots {
+			for _, s := range shards {
 				n += len(s.Nodes)
 			}
 			return err == nil && n >= len(c.nodes)

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"sessiongate/upstream"
 )
@@ -244,13 +248,18 @@ func (c *redisCluster) migrate(t *testing.T, slot, from, to int) {
 
 // owner is who has the slot in the eyes of node i.
 func (c *redisCluster) owner(t *testing.T, i, slot int) string {
-	spans, err := c.clients[i].ClusterSlots(t.Context()).Result()
+	shards, err := c.clients[i].ClusterShards(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range spans {
-		if s.Start <= slot && slot <= s.End {
-			return s.Nodes[0].Addr
+	for _, s := range shards {
+		if !slices.ContainsFunc(s.Slots, func(r redis.SlotRange) bool { return int(r.Start) <= slot && slot <= int(r.End) }) {
+			continue
+		}
+		for _, n := range s.Nodes {
+			if n.Role == "master" && n.Health == "online" {
+				return net.JoinHostPort(n.Endpoint, strconv.FormatInt(n.Port, 10))
+			}
 		}
 	}
 	return ""
@@ -282,7 +291,7 @@ func clusterFailover(t *testing.T, c *redisCluster) {
 	wg.Wait()
 }
 
-// count increments counters, several times in each batch, until ctx ends: each reply has to be one more than the last.
+// count increments twelve counters, which begin at nothing, several times in each batch, until ctx ends: each reply has to be one more than the last.
 func count(ctx context.Context, l upstream.Link, name func(int) string) error {
 	var b upstream.Batch
 	last := map[string]int{}
@@ -389,6 +398,16 @@ func clusterKilled(t *testing.T, c *redisCluster) {
 	do(t, l, cmd("PING"))
 	slot := c.first(0)
 	before := p.NodeOf(slot)
+	ctx, cancel := context.WithCancel(t.Context())
+	others := slices.Concat(c.keys(12)[1:]...)
+	var wg sync.WaitGroup
+	for i := range 2 { // whose commands go to the others, but wait while these say that the cluster is down
+		wg.Go(func() {
+			if err := count(ctx, p.Link(2, 0), func(n int) string { return others[12*i+n] }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	c.nodes[c.masterOf(t, slot)].kill()
 	until(t, "the loss is noticed", func() bool { up, _ := before.Health(); return !up })
 	start := time.Now()
@@ -406,4 +425,6 @@ func clusterKilled(t *testing.T, c *redisCluster) {
 	}
 	t.Logf("back after %v", time.Since(start))
 	until(t, "every slot is served", func() bool { up, _ := p.Health(); return up })
+	cancel()
+	wg.Wait()
 }

@@ -103,8 +103,9 @@ func (c *cluster) witnesses(hint *Pool) []witness {
 func (c *cluster) look(ctx context.Context, w witness) (view, error) {
 	client := w.client
 	if client == nil {
-		client = redis.NewClient(c.options(w.addr, 1))
-		defer client.Close()
+		passer := newPool(c.pool.cfg, c.options(w.addr), c.pool.log) // nobody watches over it
+		defer passer.Close()
+		client = passer.admin
 		defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 	}
 	v, err := shards(ctx, client, w.addr, c.pool.opt.TLSConfig != nil)
@@ -117,13 +118,10 @@ func (c *cluster) look(ctx context.Context, w witness) (view, error) {
 	return v, nil
 }
 
-// options are those of a client of the node at addr.
-func (c *cluster) options(addr string, size int) *redis.Options {
+// options are those of the node at addr.
+func (c *cluster) options(addr string) *redis.Options {
 	o := *c.pool.opt
-	o.Addr, o.Protocol = addr, 2
-	if size > 0 {
-		o.PoolSize = size
-	}
+	o.Addr = addr
 	if o.TLSConfig != nil && c.pool.cfg.TLS.ServerName == "" {
 		o.TLSConfig = o.TLSConfig.Clone()
 		o.TLSConfig.ServerName = host(addr)

@@ -109,6 +109,7 @@ func (p *Pool) runHealth() {
 		was := p.health.set(err)
 		switch {
 		case err != nil && (was == nil || errors.Is(was, errUnchecked)):
+			p.trouble()
 			p.log.Warn("upstream is down", zap.String("addr", p.addr), zap.Error(err))
 		case err == nil && was != nil:
 			p.log.Info("upstream is up", zap.String("addr", p.addr), zap.String("version", p.Version()))

@@ -85,8 +85,8 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 		return nil, err
 	}
 	quietGoRedis()
-	if s, ok := schemes[cfg.scheme()]; ok {
-		return s.open(cfg, s.base, log)
+	if base, ok := cfg.clusterBase(); ok {
+		return openCluster(cfg, base, log)
 	}
 	opt, err := cfg.options()
 	if err != nil {

@@ -52,7 +52,7 @@ func (r *routed) Do(ctx context.Context, b *Batch) error {
 	}
 	p := r.picker(t)
 	first := p.lead(b.Units)
-	s := b.scatter
+	var s *scatter
 	if p.straight(first, b.Units) {
 		err := first.link.Do(ctx, b)
 		if errors.Is(err, ErrFlood) || err == nil && !suspicious(b.Replies) {

@@ -3,9 +3,11 @@ package upstream_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,45 +17,57 @@ import (
 	"sessiongate/upstream"
 )
 
-// fakeCluster is fakes that say that they are a cluster in which the slots are shared evenly.
+// fakeCluster is fakes that say that they are a cluster.
 type fakeCluster struct {
 	nodes []*fake
+	told  atomic.Pointer[string] // how the cluster is made up
 
 	deaf atomic.Bool // nothing is noted
 	mu   sync.Mutex
 	got  []string // "node: command", of all but handshakes and such
 }
 
-// newFakeCluster starts n nodes. What they say to a command is up to answer.
+// newFakeCluster starts n nodes, which share the slots. What they say to a command is up to answer.
 func newFakeCluster(t testing.TB, n int, answer func(node int, c *fakeConn, args [][]byte)) *fakeCluster {
+	return newSecureFakeCluster(t, n, nil, answer)
+}
+
+// newSecureFakeCluster is newFakeCluster with TLS, unless conf is nil.
+func newSecureFakeCluster(t testing.TB, n int, conf *tls.Config, answer func(node int, c *fakeConn, args [][]byte)) *fakeCluster {
 	f := &fakeCluster{}
-	told := make(chan string, 1)
-	told <- ""
+	f.told.Store(new(string))
 	for i := range n {
 		f.nodes = append(f.nodes, (&fake{
+			tls: conf,
 			answer: func(c *fakeConn, args [][]byte) {
 				f.note(i, args)
 				answer(i, c, args)
 			},
 			greet: func(c *fakeConn, args [][]byte) string {
 				if strings.EqualFold(string(args[0]), "cluster") {
-					s := <-told
-					told <- s
-					return s
+					return *f.told.Load()
 				}
 				return manners(c, args)
 			},
 		}).start(t))
 	}
-	shards := fmt.Sprintf("*%d\r\n", n)
-	for i, node := range f.nodes {
-		_, port, _ := net.SplitHostPort(node.addr())
-		shards += fmt.Sprintf("*4\r\n$5\r\nslots\r\n*2\r\n:%d\r\n:%d\r\n$5\r\nnodes\r\n*1\r\n", i*upstream.Slots/n, (i+1)*upstream.Slots/n-1) +
-			"*8\r\n$8\r\nendpoint\r\n$0\r\n\r\n$4\r\nport\r\n:" + port + "\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$6\r\nhealth\r\n$6\r\nonline\r\n"
-	}
-	<-told
-	told <- shards
+	f.show(f.nodes...)
 	return f
+}
+
+// show has all nodes say that the cluster is these, which share the slots evenly.
+func (f *fakeCluster) show(nodes ...*fake) {
+	told := fmt.Sprintf("*%d\r\n", len(nodes))
+	for i, node := range nodes {
+		plain, secure := port(node), "0"
+		if node.tls != nil {
+			plain, secure = "1", plain
+		}
+		told += fmt.Sprintf("*4\r\n$5\r\nslots\r\n*2\r\n:%d\r\n:%d\r\n$5\r\nnodes\r\n*1\r\n", i*upstream.Slots/len(nodes), (i+1)*upstream.Slots/len(nodes)-1) +
+			"*10\r\n$8\r\nendpoint\r\n$0\r\n\r\n$4\r\nport\r\n:" + plain + "\r\n$8\r\ntls-port\r\n:" + secure +
+			"\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$6\r\nhealth\r\n$6\r\nonline\r\n"
+	}
+	f.told.Store(&told)
 }
 
 func (f *fakeCluster) note(node int, args [][]byte) {
@@ -264,5 +278,88 @@ func TestRouted_allocations(t *testing.T) {
 		if got > 0 {
 			t.Errorf("%d units: got %v allocations per Do, want none", len(slots), got)
 		}
+	}
+}
+
+// TestRouted_newNode has a slot move to a node that has only just come, and then all slots to that.
+func TestRouted_newNode(t *testing.T) {
+	var f *fakeCluster
+	f = newFakeCluster(t, 2, func(node int, c *fakeConn, args [][]byte) {
+		if node == 0 && string(args[0]) == "GO" {
+			f.show(f.nodes...)
+			c.out = append(c.out, "-MOVED 1 "+f.nodes[1].addr()+"\r\n"...)
+			return
+		}
+		c.out = append(c.out, fmt.Sprintf(":%d\r\n", node)...)
+	})
+	f.show(f.nodes[0])
+	p := open(t, upstream.Config{URL: f.url()})
+	l := p.Link(2, 0)
+	var b upstream.Batch
+	slot(&b, 1, "GO")
+	if err := l.Do(t.Context(), &b); err != nil || texts(&b)[0] != ":1\r\n" {
+		t.Fatal(err, texts(&b))
+	}
+	before := p.Stats()
+	f.show(f.nodes[1])
+	until(t, "the node that has left is closed", func() bool {
+		p.Redirect([]byte("-MOVED 1 127.0.0.1:1\r\n")) // has the nodes asked
+		return len(p.Nodes()) == 1 && p.Stats().Connections == 1
+	})
+	if after := p.Stats(); after.BytesOut < before.BytesOut || after.BytesIn < before.BytesIn {
+		t.Errorf("counted %+v, and %+v before", after, before)
+	}
+	reset(&b)
+	slot(&b, 1, "GO")
+	if err := l.Do(t.Context(), &b); err != nil || texts(&b)[0] != ":1\r\n" {
+		t.Error(err, texts(&b))
+	}
+}
+
+// TestPool_Redirect reads what nodes say on dedicated connections.
+func TestPool_Redirect(t *testing.T) {
+	f := newFakeCluster(t, 2, func(_ int, c *fakeConn, args [][]byte) { c.out = append(c.out, "+OK\r\n"...) })
+	p := open(t, upstream.Config{URL: f.url()})
+	first, last := p.NodeOf(0), p.NodeOf(upstream.Slots-1)
+	for _, test := range []struct {
+		at    *upstream.Pool
+		reply string
+		to    *upstream.Pool
+		ask   bool
+	}{
+		{first, "-ASK 0 " + last.Addr(), last, true},
+		{p, "-ASK 0 :" + port(f.nodes[1]), last, true},
+		{first, "+OK", nil, false},
+		{first, "-MOVED 0 127.0.0.1:1", nil, false},
+		{first, "-TRYAGAIN x", nil, false},
+		{first, "-MOVED 0 " + last.Addr(), last, false},
+	} {
+		to, ask, ok := test.at.Redirect([]byte(test.reply + "\r\n"))
+		if to != test.to || ask != test.ask || ok != (to != nil) {
+			t.Errorf("%s: got %v, %v, %v", test.reply, to, ask, ok)
+		}
+	}
+	if p.NodeOf(0) != last || p.NodeOf(1) != first {
+		t.Error("what has moved is not noted, or more than that")
+	}
+	conn := dedicated(t, p, 2, 0)
+	if n := conn.Pool(); n != first && n != last {
+		t.Errorf("a connection to %v", n)
+	}
+}
+
+// TestRouted_tls has nodes that are found by their ports for TLS, and have a certificate for their host.
+func TestRouted_tls(t *testing.T) {
+	dir := t.TempDir()
+	pair := certificate(t, dir)
+	f := newSecureFakeCluster(t, 2, &tls.Config{Certificates: []tls.Certificate{pair}}, func(node int, c *fakeConn, args [][]byte) {
+		c.out = append(c.out, fmt.Sprintf(":%d\r\n", node)...)
+	})
+	p := open(t, upstream.Config{URL: strings.Replace(f.url(), "redis", "rediss", 1), TLS: upstream.TLS{CAFile: filepath.Join(dir, "cert.pem")}})
+	var b upstream.Batch
+	slot(&b, upstream.Slots-1, "A")
+	slot(&b, 0, "B")
+	if err := p.Link(2, 0).Do(t.Context(), &b); err != nil || strings.Join(texts(&b), "") != ":1\r\n:0\r\n" {
+		t.Error(err, texts(&b))
 	}
 }

@@ -248,18 +248,23 @@ func (s *scatter) again(ctx context.Context, b *Batch, r *routed) bool {
 		rest = append(rest, *e)
 	}
 	s.errands = rest
+	if len(rest) == 0 {
+		return false
+	}
 	if wait {
 		pause(ctx, backoff(min(s.rounds-1, 4)))
 	}
-	if len(rest) > 0 {
-		p := r.picker(r.source.current())
-		for i := range rest {
-			if rest[i].lane.link == nil {
-				rest[i].lane = p.lane(Unit{Slot: rest[i].slot}, p.any())
-			}
+	p := r.picker(r.source.current())
+	for i := range rest {
+		e := &rest[i]
+		if wait || e.idle { // where it was to go may be wrong by now
+			e.lane, e.asking = lane{}, false
+		}
+		if e.lane.link == nil {
+			e.lane = p.lane(Unit{Slot: e.slot}, p.any())
 		}
 	}
-	return len(rest) > 0
+	return true
 }
 
 // patient reports whether there is time to wait.

@@ -16,7 +16,7 @@ func (p *Pool) Sharded() bool { return p.cluster != nil }
 
 // Masters are the pools of the nodes that between them hold all keys, in an order that changes only when slots move to other
 // nodes; the pool itself where it is not sharded, and as long as the nodes are not known, when whatever is asked of it fails. It
-// waits for them up to the hold.
+// waits for them up to the hold. The list is not to be changed.
 func (p *Pool) Masters() []*Pool {
 	if p.cluster == nil {
 		return []*Pool{p}
@@ -173,9 +173,9 @@ func numbers(version string) (list []int) {
 	return list
 }
 
-// admin is the client of a master that is up.
+// admin is the client of a master that is up; of the first address that is configured as long as the nodes are not known.
 func (c *cluster) admin() *redis.Client {
-	if t := c.topo.Load(); t != nil {
+	if t, err := c.await(c.pool.ctx); err == nil {
 		return t.up(0).admin
 	}
 	return c.pool.admin
