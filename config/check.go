@@ -100,7 +100,7 @@ func (l *ledger) upstream(path string, u Upstream) {
 
 // url checks as much of the upstream's URL as can be without asking Redis's own client, and never quotes it whole.
 func (l *ledger) url(path string, u URL) {
-	if u == Memory || u.clustered() {
+	if u == Memory {
 		return
 	}
 	if u.sharded() {

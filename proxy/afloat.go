@@ -11,7 +11,7 @@ import (
 )
 
 // A transaction that doesn't arrive whole needs a connection to the node that has its keys. Which one that is nobody knows at MULTI: so
-// that is answered here, and so are the commands that follow it until one has a key, or needs more than to be queued. Then all
+// that is answered here, and so are the commands that follow it until one has a key, or needs more than to be queued, or there are too many. Then all
 // of them are sent, in order, to the node of the key.
 
 // afloat reports whether the transaction at hand has no node yet.
@@ -41,11 +41,11 @@ func (s *Session) drift(ctx context.Context, c cmd) {
 		case c.spec.State == command.Begin:
 			s.say(errNested)
 			return
-		case s.canWait(c):
+		case s.canWait(c) && s.tx.size < maxBatch:
 			s.keep(c)
 			return
 		case s.composes(c.spec) != nil, s.spreads(c) != nil:
-			s.tx.kept = append(s.tx.kept, cmd{})
+			s.keepFailure()
 			s.say(cantQueue(c.spec))
 			return
 		}
@@ -70,7 +70,7 @@ func (s *Session) canWait(c cmd) bool {
 // keep has a command wait for a node, unless it is refused: then the transaction will fail.
 func (s *Session) keep(c cmd) {
 	if text, wrong := appendMistake(nil, c); wrong {
-		s.tx.kept = append(s.tx.kept, cmd{})
+		s.keepFailure()
 		s.reply(text)
 		return
 	}
@@ -82,15 +82,22 @@ func (s *Session) keep(c cmd) {
 	sl := s.slots[0]
 	if !sl.text {
 		s.tx.kept = append(s.tx.kept, kept(c))
+		s.tx.size += len(s.batch.Req)
 		if !sl.mute {
 			s.out = redcon.AppendString(s.out, "QUEUED")
 		}
 		return
 	}
-	s.tx.kept = append(s.tx.kept, cmd{})
+	s.keepFailure()
 	if !sl.mute {
 		s.out = append(s.out, s.local[sl.start:sl.end]...)
 	}
+}
+
+// keepFailure has the transaction fail, as Redis does when it can't queue a command.
+func (s *Session) keepFailure() {
+	s.tx.kept = append(s.tx.kept, cmd{})
+	s.tx.size += len(failing)
 }
 
 // dock sends what was kept to the node that has the slot. It reports whether the transaction is open there.

@@ -18,6 +18,7 @@ type transaction struct {
 	start int   // where it begins in the flight's inTx
 	marks int   // where it begins in the flight's marks
 	slot  int   // of its keys so far, in front of a cluster; upstream.NoSlot: it has had none
+	size  int   // of those that are kept, in bytes
 	kept  []cmd // in front of a cluster: those that wait for a node, its MULTI first; one without arguments was refused
 
 	would []*pending // what observed rules wait to see of each command, where all passes unchanged
