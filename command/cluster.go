@@ -21,6 +21,12 @@ func (s *Spec) Slotted() bool { return s.slotted }
 // IsOf reports whether the row is that of a subcommand of the container.
 func (s *Spec) IsOf(container string) bool { return strings.HasPrefix(s.Name, container+" ") }
 
+// Words is how many of the arguments are the command's name.
+func (s *Spec) Words() int { return 1 + strings.Count(s.Name, " ") }
+
+// Grouped reports whether the arguments are keys with others behind each: what Names refuses is then a wrong number of them.
+func (s *Spec) Grouped() bool { return s.grouped }
+
 // Timeout returns which of a blocking command's arguments says how long it waits, and the unit of that; 0: none does.
 func (s *Spec) Timeout(args [][]byte) (at int, unit Unit) {
 	switch {

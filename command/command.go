@@ -29,6 +29,7 @@ type Spec struct {
 	narrow    *Narrow                  // how to tell it a pattern; nil: it takes none, or always has one
 	blocks    func(args [][]byte) bool // whether it waits with these arguments; nil: State says it all
 	wait      func(args [][]byte) int  // where its timeout stands; nil: it is the last argument
+	grouped   bool                     // its arguments are keys with others behind each
 	slotted   bool                     // its channels have hash slots, as keys do
 	told      bool                     // somebody has vouched for the row: see Extra
 }

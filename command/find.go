@@ -33,7 +33,11 @@ func one(arg int, k Kind) names {
 func ins(first, last int) names { return run(first, last, 1, In) }
 
 // outs: every step-th argument from first on is a key that is written.
-func outs(first, step int) names { return run(first, -1, step, Out) }
+func outs(first, step int) names {
+	n := run(first, -1, step, Out)
+	n.group = step > 1
+	return n
+}
 
 // channels: every argument from first on is a channel.
 func channels(first int) names { return run(first, -1, 1, Channel) }

@@ -25,6 +25,7 @@ type names struct {
 	wait   func(args [][]byte) int
 	parts  Split
 	slot   bool
+	group  bool
 }
 
 // longestName bounds the buffer that Lookup upper-cases a word into.
@@ -44,6 +45,7 @@ func build(table map[string]row) ([]*Spec, map[string]*Spec) {
 			narrow:    r.names.narrow,
 			blocks:    r.names.blocks,
 			wait:      r.names.wait,
+			grouped:   r.names.group,
 			slotted:   r.names.slot,
 			Split:     r.names.parts,
 		})

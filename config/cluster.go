@@ -34,7 +34,7 @@ func (l *ledger) cluster(c *Config) {
 // inCluster checks a tenant of a cluster. The first braces in a key say which node has it: they must not begin in the namespace and end
 // where the client says.
 func (l *ledger) inCluster(path, namespace string, u Upstream, db Database) {
-	if !u.URL.clustered() {
+	if !u.URL.sharded() {
 		return
 	}
 	if _, tag, open := strings.Cut(namespace, "{"); open && !strings.Contains(tag, "}") {
@@ -44,10 +44,4 @@ func (l *ledger) inCluster(path, namespace string, u Upstream, db Database) {
 	if db.Number != 0 {
 		l.judge(strings.TrimSuffix(path, "namespace")+"db", fmt.Sprintf("is %d, and the upstream is a cluster, which has database 0 alone", db.Number), "")
 	}
-}
-
-// clustered tells whether the URL is that of a Redis Cluster: redis-cluster://host:port,host:port or rediss-cluster://.
-func (u URL) clustered() bool {
-	scheme, _, _ := strings.Cut(u.Reveal(), "://")
-	return strings.HasSuffix(scheme, "-cluster")
 }

@@ -113,7 +113,8 @@ func (d *differential) start() {
 		c.want(ok, "SCRIPT", "FLUSH")
 		c.want(ok, "FUNCTION", "FLUSH")
 	}
-	if d.prefix != "" && d.others == nil {
+	d.alone = d.others != nil
+	if d.prefix != "" && !d.alone {
 		for _, db := range []string{"1", "0"} {
 			d.behind.want(ok, "SELECT", db)
 			for _, name := range foreign {

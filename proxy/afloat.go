@@ -11,7 +11,7 @@ import (
 )
 
 // A transaction that doesn't arrive whole needs a connection to the node that has its keys. Which one that is nobody knows at MULTI: so
-// that is answered here, and so are the commands that follow it until one has a key, or needs more than to be queued. Then all
+// that is answered here, and so are the commands that follow it until one has a key, or needs more than to be queued, or there are too many. Then all
 // of them are sent, in order, to the node of the key.
 
 // afloat reports whether the transaction at hand has no node yet.
@@ -36,9 +36,19 @@ func kept(c cmd) cmd {
 // drift runs a command of a transaction that has no node yet.
 func (s *Session) drift(ctx context.Context, c cmd) {
 	slot := s.slotOf(c)
-	if slot == upstream.NoSlot && s.canWait(c) {
-		s.keep(c)
-		return
+	if slot == upstream.NoSlot && c.spec != nil {
+		switch {
+		case c.spec.State == command.Begin:
+			s.say(errNested)
+			return
+		case s.canWait(c) && s.tx.size < maxBatch:
+			s.keep(c)
+			return
+		case s.composes(c.spec) != nil, s.spreads(c) != nil:
+			s.keepFailure()
+			s.say(cantQueue(c.spec))
+			return
+		}
 	}
 	if !s.dock(ctx, slot) {
 		return
@@ -52,14 +62,15 @@ func (s *Session) drift(ctx context.Context, c cmd) {
 
 // canWait reports whether all that the command needs now is to be queued.
 func (s *Session) canWait(c cmd) bool {
-	return c.spec != nil && c.spec.State == command.Plain && c.spec.Flags&(command.Script|command.Container) == 0 &&
-		s.composes(c.spec) == nil && s.spreads(c.spec) == nil
+	plain := c.spec.State == command.Plain || c.spec.State == command.Unwatch || queueable[c.spec.ID] && !selects[c.spec.ID]
+	return plain && c.spec.Flags&(command.Script|command.Container) == 0 &&
+		s.composes(c.spec) == nil && s.spreads(c) == nil
 }
 
 // keep has a command wait for a node, unless it is refused: then the transaction will fail.
 func (s *Session) keep(c cmd) {
 	if text, wrong := appendMistake(nil, c); wrong {
-		s.tx.kept = append(s.tx.kept, cmd{})
+		s.keepFailure()
 		s.reply(text)
 		return
 	}
@@ -71,15 +82,22 @@ func (s *Session) keep(c cmd) {
 	sl := s.slots[0]
 	if !sl.text {
 		s.tx.kept = append(s.tx.kept, kept(c))
+		s.tx.size += len(s.batch.Req)
 		if !sl.mute {
 			s.out = redcon.AppendString(s.out, "QUEUED")
 		}
 		return
 	}
-	s.tx.kept = append(s.tx.kept, cmd{})
+	s.keepFailure()
 	if !sl.mute {
 		s.out = append(s.out, s.local[sl.start:sl.end]...)
 	}
+}
+
+// keepFailure has the transaction fail, as Redis does when it can't queue a command.
+func (s *Session) keepFailure() {
+	s.tx.kept = append(s.tx.kept, cmd{})
+	s.tx.size += len(failing)
 }
 
 // dock sends what was kept to the node that has the slot. It reports whether the transaction is open there.

@@ -16,7 +16,7 @@ import (
 func (s *Session) leaves(c cmd) bool {
 	spec := c.spec
 	switch {
-	case s.special && s.leavesCluster(spec):
+	case s.special && s.leavesCluster(c):
 		return true
 	case spec == nil || spec.Flags&command.Container != 0 && len(c.args) > 1:
 		return s.policy.Transparent() && !s.tx.open // nobody knows what it does to a connection
@@ -96,7 +96,7 @@ func (s *Session) handle(ctx context.Context, c cmd) {
 	case command.Local:
 		local[c.spec.ID](s, ctx, c)
 	case command.Plain:
-		if h := s.spreads(c.spec); s.special && h != nil {
+		if h := s.spreads(c); s.special && h != nil {
 			h(s, ctx, c)
 		} else if s.flush() != nil || s.gone(ctx) { // the replies owed must not wait for many steps, nor are those taken for nobody
 			s.quit = true
@@ -195,9 +195,13 @@ func (s *Session) queue(ctx context.Context, c cmd) {
 		return
 	}
 	s.begin()
-	s.refuse(redcon.AppendError(s.local, "ERR '"+c.spec.RedisName()+"' can't be queued in a transaction"))
+	s.refuse(redcon.AppendError(s.local, cantQueue(c.spec)))
 	s.forward(ctx)
 	s.edit()
+}
+
+func cantQueue(spec *command.Spec) string {
+	return "ERR '" + spec.RedisName() + "' can't be queued in a transaction"
 }
 
 // subscribed reports whether the client has subscriptions.

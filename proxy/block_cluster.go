@@ -95,6 +95,10 @@ func (s *Session) foreignOnNode(ctx context.Context, c cmd) {
 			s.batch.Count++
 		}
 		s.rule(c)
+		if s.slots[0].text {
+			s.edit()
+			return
+		}
 		s.batch.Max = s.srv.cfg.Output
 		if err := own.Do(ctx, &s.batch); err != nil {
 			s.disown(false)

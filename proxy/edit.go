@@ -152,6 +152,9 @@ func (s *Session) pick(sl *slot) (raw []byte, over int64) {
 // show appends a raw reply the way the client may see it.
 func (s *Session) show(dst, raw []byte, sl *slot) []byte {
 	if isError(raw) {
+		if s.sharded {
+			raw = s.hidden(raw)
+		}
 		if sl.spec != nil && sl.spec.Cats&command.Scripting != 0 {
 			raw = s.scripts().toClient(raw)
 		}

@@ -20,6 +20,7 @@ const (
 	errSyntax       = "ERR syntax error"
 	errNotInteger   = "ERR value is not an integer or out of range"
 	errDBIndex      = "ERR DB index is out of range"
+	errNested       = "ERR MULTI calls can not be nested"
 	errCrossSlot    = "CROSSSLOT Keys in request don't hash to the same slot"
 	errNoCluster    = "ERR This instance has cluster support disabled"
 	errExecNoAuth   = "EXECABORT Transaction discarded because of: NOAUTH Authentication required."

@@ -62,7 +62,8 @@ func init() { // not above, since the handlers look at it
 const clusterWord = "CLUSTER"
 
 // spreads returns the handler of a command that is about more than one node, or that shows the proxy as a cluster; nil for any other.
-func (s *Session) spreads(spec *command.Spec) handler {
+func (s *Session) spreads(c cmd) handler {
+	spec := c.spec
 	switch {
 	case s.srv == nil:
 		return nil
@@ -70,13 +71,16 @@ func (s *Session) spreads(spec *command.Spec) handler {
 		return facade[spec.ID]
 	case !s.sharded, s.composes(spec) != nil, !s.policy.Transparent() && !s.policy.Governs(spec):
 		return nil
+	case s.tx.open && wholeInTx[spec.ID] && s.slotOf(c) >= 0: // one node can answer
+		return nil
 	}
 	return spread[spec.ID]
 }
 
-// leavesCluster reports whether a command leaves the line because the upstream is a cluster, or is shown as one.
-func (s *Session) leavesCluster(spec *command.Spec) bool {
-	return s.tx.afloat() || spec != nil && s.spreads(spec) != nil
+// leavesCluster reports whether a command leaves the line because the upstream is a cluster, or is shown as one: to go
+// elsewhere, or to be told that subscribers don't send such.
+func (s *Session) leavesCluster(c cmd) bool {
+	return s.tx.afloat() || c.spec != nil && (s.ears != nil && s.proto == 2 || s.spreads(c) != nil)
 }
 
 // merger makes one reply of those of all nodes, none of which is an error.

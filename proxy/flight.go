@@ -36,6 +36,7 @@ type flight struct {
 	lost   error    // why there are no replies
 	united int      // replies that are in units
 	unmet  string   // why the upstream can't enforce the rules; empty: it can
+	sealed bool     // nothing more may follow: the client's transaction was on one node, what comes next may be for another
 	sent   bool     // started on a link that has not been waited for
 }
 
@@ -49,7 +50,7 @@ func (s *Session) begin() {
 	s.batch.Req = s.batch.Req[:0]
 	s.batch.Limits = s.batch.Limits[:0]
 	s.batch.Count = 0
-	s.batch.Units, s.united = s.batch.Units[:0], 0
+	s.batch.Units, s.united, s.sealed = s.batch.Units[:0], 0, false
 	s.lost, s.sent, s.cut, s.at = nil, false, false, 0
 	if !s.tx.open {
 		s.inTx, s.marks = s.inTx[:0], s.marks[:0]

@@ -34,10 +34,18 @@ func (s *Session) afterExchange() error {
 func (s *Session) hideMoves() {
 	for i := range s.batch.Replies {
 		r := &s.batch.Replies[i]
-		if _, _, moved := s.pool().Redirect(r.Raw); moved {
-			r.Raw = []byte(errMoving)
+		r.Raw = s.hidden(r.Raw)
+	}
+}
+
+// hidden is the reply that a client sees instead of one that names another node.
+func (s *Session) hidden(raw []byte) []byte {
+	if isError(raw) {
+		if _, _, moved := s.pool().Redirect(raw); moved {
+			return []byte(errMoving)
 		}
 	}
+	return raw
 }
 
 // node is the pool of the node that has the slot; of one of a cluster's, where that is any.

@@ -228,7 +228,7 @@ func (s *Session) decideAll() (aside cmd) {
 			s.flight.asked++
 			s.cut = s.asked >= s.window
 		}
-		if (s.cut || len(s.batch.Req) >= maxBatch) && (s.own != nil || !s.tx.open) {
+		if s.sealed || (s.cut || len(s.batch.Req) >= maxBatch) && (s.own != nil || !s.tx.open) {
 			return cmd{more: true}
 		}
 	}

@@ -18,6 +18,7 @@ type transaction struct {
 	start int   // where it begins in the flight's inTx
 	marks int   // where it begins in the flight's marks
 	slot  int   // of its keys so far, in front of a cluster; upstream.NoSlot: it has had none
+	size  int   // of those that are kept, in bytes
 	kept  []cmd // in front of a cluster: those that wait for a node, its MULTI first; one without arguments was refused
 
 	would []*pending // what observed rules wait to see of each command, where all passes unchanged
@@ -123,7 +124,7 @@ func (s *Session) whole() bool {
 	s.in.peek(func(args [][]byte) bool {
 		spec := command.Lookup(args)
 		switch {
-		case spec == nil || s.composes(spec) != nil && !wholeInTx[spec.ID] || s.special && s.spreads(spec) != nil:
+		case spec == nil || s.composes(spec) != nil && (s.sharded || !wholeInTx[spec.ID]) || s.special && s.spreads(cmd{spec: spec, args: args}) != nil:
 			return false
 		case spec.Flags&command.Script != 0: // may take its time, and another role for a while
 			return false

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+
 	"github.com/tidwall/redcon"
 
 	"sessiongate/command"
@@ -15,19 +17,28 @@ const severalSlots = -2
 
 // slotOf is the hash slot of what the command names: upstream.NoSlot if it names nothing that has one.
 func (s *Session) slotOf(c cmd) int {
+	slot, _ := s.findSlot(c)
+	return slot
+}
+
+// findSlot is slotOf; ok is false when the arguments are such that Redis answers an error without touching any key.
+func (s *Session) findSlot(c cmd) (slot int, ok bool) {
 	if c.spec == nil || c.spec.Names == nil {
-		return upstream.NoSlot
+		return upstream.NoSlot, true
 	}
-	s.unitNames, _ = c.spec.Names(c.args, s.unitNames[:0])
-	slot := upstream.NoSlot
+	s.unitNames, ok = c.spec.Names(c.args, s.unitNames[:0])
+	slot = upstream.NoSlot
 	for _, name := range s.unitNames {
 		at := s.slotOfName(c, name)
 		if at >= 0 && slot >= 0 && at != slot {
-			return severalSlots
+			return severalSlots, ok
 		}
 		slot = max(slot, at)
 	}
-	return slot
+	if first := c.spec.Words(); !ok && slot == upstream.NoSlot && first < len(c.args) {
+		slot = upstream.Slot(nil, c.args[first]) // it goes as it is, and Redis may find keys where we don't: mostly this one
+	}
+	return slot, ok
 }
 
 // slotOfName is the hash slot of one name among the command's arguments.
@@ -37,15 +48,33 @@ func (s *Session) slotOfName(c cmd, name command.Ref) int {
 		return upstream.Slot(s.policy.Prefix(), c.args[name.Arg])
 	case name.Kind == command.Channel && c.spec.Slotted():
 		return upstream.Slot(s.policy.Prefix(), c.args[name.Arg])
+	case name.Kind == command.Glob:
+		return s.slotOfGlob(c.args[name.Arg])
 	}
 	return upstream.NoSlot
 }
 
+// slotOfGlob is the hash slot of all that a pattern over keys matches, if its literal beginning has a whole tag.
+func (s *Session) slotOfGlob(pattern []byte) int {
+	prefix, literal := s.policy.Prefix(), pattern
+	if end := bytes.IndexFunc(pattern, func(c rune) bool { return c < 128 && isGlob(byte(c)) }); end >= 0 {
+		literal = pattern[:end]
+	}
+	name := append(bytes.Clone(prefix), literal...)
+	if open := bytes.IndexByte(name, '{'); open < 0 || bytes.IndexByte(name[open:], '}') < 2 {
+		return upstream.NoSlot
+	}
+	return upstream.Slot(nil, name)
+}
+
 // placeUnit is place in front of a cluster.
 func (s *Session) placeUnit(c cmd) {
-	slot := s.slotOf(c)
+	slot, ok := s.findSlot(c)
 	inTx := s.tx.open
 	switch {
+	case !ok && c.spec.Grouped() && c.spec.ArityOK(len(c.args)): // Redis would ask for the keys' node first
+		s.refuse(appendArity(s.local, c.spec.RedisName()))
+		return
 	case slot == severalSlots && c.spec.Split != command.Together && !inTx:
 		s.placeSplit(c)
 		return
@@ -59,7 +88,7 @@ func (s *Session) placeUnit(c cmd) {
 		return
 	}
 	if inTx { // that was its end
-		slot = s.tx.slot
+		slot, s.sealed = s.tx.slot, s.own != nil
 	}
 	if slot >= 0 && c.spec.Flags&command.Write != 0 {
 		s.wrote = slot

@@ -149,6 +149,16 @@ func (s *Scanner) text(b []byte) (n int, err error) {
 		end := min(i, 0) + 2 // its CR LF, or at most CR
 		s.Longest = max(s.Longest, s.size-int64(end))
 	}
+	last := i - 1 // where a CR may be
+	if i < 0 {
+		last = n - 1
+	}
+	if s.cr && i != 0 {
+		return n, ErrLine
+	}
+	if r := bytes.IndexByte(b[:n], '\r'); r >= 0 && r != last {
+		return n, ErrLine
+	}
 	switch {
 	case i < 0:
 		s.cr = b[n-1] == '\r'
