@@ -224,7 +224,7 @@ func TestFaults_ManyBytes(t *testing.T) {
 		relay := startRelay(t, r.addr)
 		s := newScene(t, startGate(t, "upstream: {url: redis://"+relay.addr+patientGate).addr, seed)
 		s.w.allow(everybody)
-		for range 60 {
+		for range 30 {
 			relay.set(fault{kind: corruptAt, at: s.chance.IntN(1000)})
 			eventually(t, "the relay strikes", relay.struck)
 			relay.set(fault{})
