@@ -215,3 +215,26 @@ func newScene(t *testing.T, addr string, seed uint64) *scene {
 	t.Helper()
 	return &scene{t: t, w: startWitnesses(t, addr, 12, seed), chance: rand.New(rand.NewPCG(seed, 99)), settle: func(testing.TB) {}}
 }
+
+// One corrupt byte after the other, wherever it strikes, costs errors at the most: no reply of one client reaches another.
+func TestFaults_ManyBytes(t *testing.T) {
+	t.Parallel()
+	eachSeed(t, func(t *testing.T, seed uint64) {
+		r := startRedis(t)
+		relay := startRelay(t, r.addr)
+		s := newScene(t, startGate(t, "upstream: {url: redis://"+relay.addr+patientGate).addr, seed)
+		s.w.allow(everybody)
+		for range 30 {
+			relay.set(fault{kind: corruptAt, at: s.chance.IntN(1000)})
+			eventually(t, "the relay strikes", relay.struck)
+			relay.set(fault{})
+			s.w.recovered(t, time.Now())
+			if s.w.troubled() {
+				break
+			}
+		}
+		s.w.finish(t)
+		s.judgeLosses("in the end", s.w.losses())
+		t.Logf("%d replies, %d garbled, %s", s.w.done.Load(), s.w.garbled.Load(), s.w.seen())
+	})
+}

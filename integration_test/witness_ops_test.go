@@ -41,7 +41,11 @@ func (c *witness) incr() wish {
 	n := &c.counter
 	n.tried++
 	return wish{[]string{"INCR", c.tag + "counter"}, func(reply string) bool {
-		if reply == "" {
+		switch reply {
+		case notRun:
+			n.tried--
+			return true
+		case "":
 			return true
 		}
 		v, err := strconv.Atoi(strings.Trim(reply, ":\r\n"))
@@ -75,7 +79,11 @@ func (c *witness) append() wish {
 }
 
 func (t *token) pushed(reply string) bool {
-	if reply == "" {
+	switch reply {
+	case notRun:
+		t.never = true
+		return true
+	case "":
 		return true
 	}
 	t.acked = time.Now()
@@ -93,7 +101,10 @@ func (c *witness) set(k int) wish {
 			delete(cell.doubt, seq)
 			cell.acked, cell.at = seq, time.Now()
 		}
-		return reply == "" || reply == ok
+		if reply == notRun {
+			delete(cell.doubt, seq)
+		}
+		return reply == "" || reply == ok || reply == notRun
 	}}
 }
 
@@ -101,7 +112,7 @@ func (c *witness) set(k int) wish {
 func (c *witness) get(k int) wish {
 	name := c.tag + "k" + strconv.Itoa(k)
 	return wish{[]string{"GET", name}, func(reply string) bool {
-		if reply == "" {
+		if reply == "" || reply == notRun {
 			return true
 		}
 		v, err := parse(reply)
@@ -141,7 +152,10 @@ func (c *witness) push() wish {
 
 func (c *witness) pop(seconds float64) wish {
 	return wish{[]string{"BLPOP", c.tag + "queue", fmt.Sprint(seconds)}, func(reply string) bool {
-		if reply == "" {
+		switch reply {
+		case notRun:
+			return true
+		case "":
 			c.popFails++
 			return true
 		}
@@ -171,18 +185,26 @@ func (c *witness) transaction() []wish {
 	begun := false
 	list := []wish{{[]string{"MULTI"}, func(reply string) bool {
 		begun = reply == ok
-		return reply == "" || reply == ok
+		return reply == "" || reply == ok || reply == notRun
 	}}}
 	for _, w := range inner {
 		list = append(list, wish{w.args, func(reply string) bool {
-			if reply == "+QUEUED\r\n" || reply == "" {
+			if reply == "+QUEUED\r\n" || reply == "" || reply == notRun && begun {
 				return true
 			}
 			return !begun && w.judge(reply) // it must not run by itself unless there is no transaction
 		}})
 	}
 	return append(list, wish{[]string{"EXEC"}, func(reply string) bool {
-		if reply == "" {
+		switch reply {
+		case notRun:
+			for _, w := range inner {
+				if begun {
+					w.judge(notRun)
+				}
+			}
+			return true
+		case "":
 			return true
 		}
 		each := elements(reply)
@@ -234,6 +256,8 @@ func (c *witness) verifyList(direct *conn, name string, tokens map[string]*token
 		switch known := tokens[e.text]; {
 		case known == nil:
 			c.all.problem("client %d: the %s has %q, which it never wrote", c.id, name, e.text)
+		case known.never:
+			c.all.problem("client %d: the %s has %q, of which an error said that it has not run", c.id, name, e.text)
 		case there[e.text] == 2:
 			c.all.problem("client %d: the %s has %q twice", c.id, name, e.text)
 		case !known.popped.IsZero():

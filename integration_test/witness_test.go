@@ -74,6 +74,7 @@ type cell struct {
 // token is what a witness knows of one that it put in a list.
 type token struct {
 	acked, popped time.Time // zero if not known to be
+	never         bool      // an error said that it has not been put there
 }
 
 // startWitnesses has so many clients talk to addr. Their counters are set first, and that must work.
@@ -241,11 +242,14 @@ func (c *witness) settle() bool {
 	return true
 }
 
-// wish is a command with what is to be learned of its reply. An empty reply is one that never came.
+// wish is a command with what is to be learned of its reply. An empty reply is one that never came or says nothing, notRun is
+// an error that says that the command has not run.
 type wish struct {
 	args  []string
 	judge func(reply string) bool
 }
+
+const notRun = "-has not run"
 
 // play sends a pipeline and judges its replies. Judges are told before that they are on their way.
 func (c *witness) play(wishes []wish) {
@@ -297,6 +301,10 @@ func (c *witness) hear(w wish, reply string) bool {
 		reply = ""
 	case reply[0] == '-':
 		c.all.error(w.args, reply)
+		if strings.Contains(reply, "has not run") {
+			w.judge(notRun)
+			return false
+		}
 		reply = ""
 	default:
 		c.all.done.Add(1)
