@@ -34,6 +34,9 @@ func (u URL) secure() bool { return strings.HasPrefix(u.Scheme(), "rediss") }
 // bySentinel reports whether the URL names sentinels.
 func (u URL) bySentinel() bool { return strings.HasSuffix(u.Scheme(), "-sentinel") }
 
+// sharded reports whether the URL names nodes of a Redis Cluster.
+func (u URL) sharded() bool { return strings.HasSuffix(u.Scheme(), "-cluster") }
+
 // Split returns the hosts that the URL names, and what it is with only the first of them.
 func (u URL) Split() (hosts []string, one *url.URL, err error) {
 	scheme, rest, ok := strings.Cut(string(u), "://")
@@ -123,7 +126,7 @@ func (l *ledger) hosts(path string, u URL) {
 		}
 	}
 	l.database(path, one)
-	if db := strings.Trim(one.Path, "/"); u.clustered() && strings.Trim(db, "0") != "" {
+	if db := strings.Trim(one.Path, "/"); u.sharded() && strings.Trim(db, "0") != "" {
 		l.judge(path, fmt.Sprintf("names the database %s, which a Redis Cluster has not", clip(db)), "leave it out: there is database 0 only")
 	}
 	query, err := url.ParseQuery(one.RawQuery)

@@ -149,14 +149,13 @@ func (s *Scanner) text(b []byte) (n int, err error) {
 		end := min(i, 0) + 2 // its CR LF, or at most CR
 		s.Longest = max(s.Longest, s.size-int64(end))
 	}
-	last := i - 1 // where a CR may be
+	// A CR inside a line was corrupted, or is the end of a line whose LF was: Redis puts blanks for those in statuses and errors. To go on
+	// would be to take two replies for one, and to give each client that of the one before.
+	last := i - 1
 	if i < 0 {
 		last = n - 1
 	}
-	if s.cr && i != 0 {
-		return n, ErrLine
-	}
-	if r := bytes.IndexByte(b[:n], '\r'); r >= 0 && r != last {
+	if r := bytes.IndexByte(b[:n], '\r'); s.cr && i != 0 || r >= 0 && r != last {
 		return n, ErrLine
 	}
 	switch {
