@@ -90,7 +90,10 @@ func gateTo(t *testing.T, url, settings, rest string) *conn {
 	return dial(t, g.addr)
 }
 
-const quick = "hold: 100ms, connect_timeout: 300ms, read_timeout: 300ms"
+const (
+	quick = "hold: 100ms, connect_timeout: 300ms, read_timeout: 300ms"
+	slow  = "hold: 2s, connect_timeout: 2s, read_timeout: 300ms" // TLS takes its time on a busy machine
+)
 
 var outages = map[string]func(t *testing.T, all *told){
 	"refused": func(t *testing.T, all *told) {
@@ -235,19 +238,19 @@ var outages = map[string]func(t *testing.T, all *told){
 	"no Redis": func(t *testing.T, all *told) {
 		web := httptest.NewServer(http.NotFoundHandler())
 		defer web.Close()
-		c := gateTo(t, strings.Replace(web.URL, "http", "redis", 1), quick, "")
+		c := gateTo(t, strings.Replace(web.URL, "http", "redis", 1), slow, "")
 		all.want(t, c.do("GET", "a"), "handshake: not a Redis: ")
 	},
 	"certificate": func(t *testing.T, all *told) {
 		web := httptest.NewTLSServer(http.NotFoundHandler())
 		defer web.Close()
-		c := gateTo(t, strings.Replace(web.URL, "https", "rediss", 1), quick, "")
+		c := gateTo(t, strings.Replace(web.URL, "https", "rediss", 1), slow, "")
 		all.want(t, c.do("GET", "a"), "handshake: tls: failed to verify certificate: ")
 	},
 	"no TLS": func(t *testing.T, all *told) {
 		web := httptest.NewServer(http.NotFoundHandler())
 		defer web.Close()
-		c := gateTo(t, strings.Replace(web.URL, "http", "rediss", 1), quick, "")
+		c := gateTo(t, strings.Replace(web.URL, "http", "rediss", 1), slow, "")
 		all.want(t, c.do("GET", "a"), "handshake: tls: ")
 	},
 	"output": func(t *testing.T, all *told) {
@@ -335,7 +338,7 @@ func answerAs(c net.Conn, version string) {
 // What Redis itself says of its state reaches the client as it is.
 func TestOutage_RedisOwnWords(t *testing.T) {
 	t.Parallel()
-	r := startRedis(t, "--maxmemory", "1mb", "--lua-time-limit", "10")
+	r := startRedis(t, "--maxmemory", "100kb", "--lua-time-limit", "10")
 	g := startGate(t, r.upstream())
 	c, script := dial(t, g.addr), dial(t, g.addr)
 	c.wantPrefix("-OOM command not allowed when used memory > 'maxmemory'.", "SET a v")
