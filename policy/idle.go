@@ -39,7 +39,7 @@ func (c *ExpiryConfig) sliding() idle {
 		percent = int64(c.IdleRefresh.percent)
 	}
 	i.window = (i.ms - c.jitter().most(i.ms)) * percent / 100 // of the shortest that jitter leaves
-	if life := c.life(); life != nil { // which rounds an expiry down
+	if life := c.life(); life != nil {                        // which rounds an expiry down
 		i.window = max(i.window-life.Grain, 0)
 	}
 	return i
