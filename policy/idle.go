@@ -229,3 +229,6 @@ func (s Share) String() string {
 	}
 	return strconv.Itoa(int(s.percent)) + "%"
 }
+
+// Percent is the share in figures.
+func (s Share) Percent() int { return int(s.percent) }

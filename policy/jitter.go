@@ -47,3 +47,6 @@ func (c *ExpiryConfig) checkJitter(report func(Problem)) {
 			Hint: "lower jitter or min"})
 	}
 }
+
+// Jitter is how long a key has, by the client's name for it, that would have ms without a jitter of so many percent.
+func Jitter(ms int64, percent int, key []byte) int64 { return jitter(percent).of(ms, key) }
