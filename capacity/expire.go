@@ -9,8 +9,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"sessiongate/policy"
 )
 
@@ -125,8 +123,12 @@ func (r *run) watch(ctx context.Context, e *ExpiryRun, first, end time.Time) err
 				second.Reset()
 				now = this
 			}
+			h := during
+			if at.Before(first) {
+				h = before
+			}
+			record(h, took)
 			record(second, took)
-			record(whichOf(at.Before(first), before, during), took)
 		})
 	if err != nil {
 		return err
@@ -137,13 +139,6 @@ func (r *run) watch(ctx context.Context, e *ExpiryRun, first, end time.Time) err
 	e.Course = append(e.Course, ExpirySecond{now, 0, latency(second)})
 	e.Before, e.During, e.Gone = latency(before), latency(during), time.Since(end).Seconds()
 	return nil
-}
-
-func whichOf(first bool, a, b *hdrhistogram.Histogram) *hdrhistogram.Histogram {
-	if first {
-		return a
-	}
-	return b
 }
 
 // secondOf is the second in which at is, of those that are counted from end.

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -61,7 +63,6 @@ func (r *Report) memoryPlot() ([]*plot.Plot, error) {
 	p := newPlot(fmt.Sprintf("Memory of %s sessions: %.1f bytes each, R² = %.6f", r.Template, r.Used.Slope, r.Used.R2), "sessions", "")
 	p.X.Tick.Marker = counts{}
 	p.Y.Tick.Marker = sizes{}
-	p.Legend.Top, p.Legend.Left = true, true
 	last := float64(r.Steps[len(r.Steps)-1].Sessions)
 	fitted := plotter.XYs{{X: 0, Y: r.Used.at(0)}, {X: last, Y: r.Used.at(last)}}
 	used, rss, files := plotter.XYs{{X: 0, Y: float64(r.Base.Used)}}, plotter.XYs{{X: 0, Y: float64(r.Base.RSS)}}, plotter.XYs{}
@@ -87,6 +88,7 @@ func (r *Report) throughputPlot() ([]*plot.Plot, error) {
 	rate := newPlot(fmt.Sprintf("Sessions loaded a second, %d clients, pipeline %d", r.Clients, r.Pipeline), "sessions", "sessions a second")
 	slow := newPlot(fmt.Sprintf("Latency of single reads, %d a second", probeRate), "sessions", "milliseconds")
 	rate.X.Tick.Marker, rate.Y.Tick.Marker, slow.X.Tick.Marker = counts{}, counts{}, counts{}
+	logarithmic(slow)
 	var rates, times []series
 	for i, name := range r.routes() {
 		var load, p50, p99 plotter.XYs
@@ -102,15 +104,22 @@ func (r *Report) throughputPlot() ([]*plot.Plot, error) {
 	if err := add(rate, rates); err != nil {
 		return nil, err
 	}
-	return []*plot.Plot{rate, slow}, add(slow, times)
+	if err := add(slow, times); err != nil {
+		return nil, err
+	}
+	rate.X.Min, slow.X.Min = 0, 0
+	return []*plot.Plot{rate, slow}, nil
 }
 
 func (r *Report) expiryPlot() (rows []*plot.Plot, err error) {
 	for _, e := range r.Expiry {
 		p := newPlot(fmt.Sprintf("%s sessions expire, jitter %d%%: a probe's latency", number(int64(e.Sessions)), e.Jitter), "seconds from the last expiry", "milliseconds")
-		p.Legend.Top, p.Legend.Left = true, true
+		logarithmic(p)
 		var p50, p99, most plotter.XYs
 		for _, s := range e.Course {
+			if s.Latency.Count == 0 { // all waited for one reply
+				continue
+			}
 			x := float64(s.Second)
 			p50, p99 = append(p50, plotter.XY{X: x, Y: s.Latency.P50}), append(p99, plotter.XY{X: x, Y: s.Latency.P99})
 			most = append(most, plotter.XY{X: x, Y: s.Latency.Max})
@@ -122,7 +131,8 @@ func (r *Report) expiryPlot() (rows []*plot.Plot, err error) {
 	}
 	for _, p := range rows { // the same scale, so that they can be compared
 		for _, other := range rows {
-			p.X.Min, p.X.Max, p.Y.Max = min(p.X.Min, other.X.Min), max(p.X.Max, other.X.Max), max(p.Y.Max, other.Y.Max)
+			p.X.Min, p.X.Max = min(p.X.Min, other.X.Min), max(p.X.Max, other.X.Max)
+			p.Y.Min, p.Y.Max = min(p.Y.Min, other.Y.Min), max(p.Y.Max, other.Y.Max)
 		}
 	}
 	return rows, nil
@@ -133,10 +143,21 @@ func newPlot(title, x, y string) *plot.Plot {
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	p.Title.Padding = 3 * vg.Millimeter
 	p.BackgroundColor = color.White
-	p.Y.Min, p.Legend.Padding = 0, vg.Millimeter
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		style.Font.Variant = "Sans"
+	}
+	p.Legend.Top, p.Legend.Left, p.Legend.Padding, p.Legend.XOffs = true, true, vg.Millimeter, 2*vg.Millimeter
 	p.Add(plotter.NewGrid())
 	return p
 }
+
+// logarithmic gives a plot an axis for latencies, which are apart by powers of ten.
+func logarithmic(p *plot.Plot) {
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+}
+
+// leastShown is the smallest latency on a logarithmic axis, in milliseconds. Zero has no place there.
+const leastShown = 0.001
 
 // series is points with a name.
 type series struct {
@@ -151,9 +172,15 @@ func seriesOf(name string, points plotter.XYs, c color.Color) series {
 }
 
 func add(p *plot.Plot, list []series) error {
+	_, powers := p.Y.Scale.(plot.LogScale)
 	for _, s := range list {
 		if len(s.points) == 0 {
 			continue
+		}
+		for i := range s.points {
+			if powers {
+				s.points[i].Y = max(s.points[i].Y, leastShown)
+			}
 		}
 		line, dots, err := plotter.NewLinePoints(s.points)
 		if err != nil {
@@ -175,7 +202,11 @@ func add(p *plot.Plot, list []series) error {
 		}
 		p.Legend.Add(s.name, thumbs...)
 	}
-	p.Y.Min, p.Y.Max = 0, p.Y.Max*1.08 // from zero, and with room above
+	if powers { // whole powers, and room for the legend above
+		p.Y.Min, p.Y.Max = math.Pow(10, math.Floor(math.Log10(p.Y.Min))), math.Pow(10, math.Ceil(math.Log10(p.Y.Max))+1)
+	} else {
+		p.Y.Min, p.Y.Max = 0, p.Y.Max*1.35
+	}
 	return nil
 }
 

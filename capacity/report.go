@@ -186,7 +186,7 @@ func (r *Report) lines(to io.Writer) {
 	fmt.Fprintf(to, "rss  = %s + %.1f bytes * sessions, R2 = %.6f\n", bytesText(int64(r.RSS.Intercept)), r.RSS.Slope, r.RSS.R2)
 	if r.Budget > 0 {
 		fmt.Fprintf(to, "a server with %s for Redis holds %s sessions by used memory, %s by what the system sees;\n"+
-			"one that forks to save needs room beside that for what changes meanwhile\n", bytesText(r.Budget), number(r.FitsByUsed), number(r.FitsByRSS))
+			"one that forks to save needs room beside that for what changes meanwhile\n", budgetText(r.Budget), number(r.FitsByUsed), number(r.FitsByRSS))
 	}
 	if n := len(r.Steps); r.Layout != "" && n > 0 {
 		f := r.Steps[n-1].Files
@@ -213,6 +213,14 @@ func number(n int64) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
+}
+
+// budgetText is a size as people write it who buy memory.
+func budgetText(n int64) string {
+	if n%1e9 == 0 {
+		return strconv.FormatInt(n/1e9, 10) + " GB"
+	}
+	return bytesText(n)
 }
 
 // bytesText is a size in the unit that leaves three or four digits.

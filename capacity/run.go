@@ -40,11 +40,11 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		return nil, err
 	}
 	defer stop()
+	r.routes = routes
+	r.crew = crew{make: r.sessions, clients: c.Clients, pipeline: c.Pipeline}
 	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
-	r.routes = routes
-	r.crew = crew{make: r.sessions, clients: c.Clients, pipeline: c.Pipeline}
 	r.report = r.newReport()
 	defer func() { err = errors.Join(err, r.end(context.WithoutCancel(ctx), err)) }()
 	began := time.Now()
@@ -111,6 +111,9 @@ func (r *run) goOn(ctx context.Context) error {
 			return err
 		}
 		r.bar.say("going on after %s sessions", number(int64(r.state.Done[n-1].Sessions)))
+	}
+	if _, err := r.unlink(ctx, r.state.loaded()); err != nil { // of a step that was not finished
+		return err
 	}
 	return r.openFiles(true)
 }
@@ -239,21 +242,31 @@ func (r *run) end(ctx context.Context, why error) error {
 	return r.state.remove(r.Resume)
 }
 
-// removeSessions removes each session by its name, so that nothing of anybody else's can be hit.
-func (r *run) removeSessions(ctx context.Context) error {
+// unlink removes each session from a number on by its name, so that nothing of anybody else's can be hit.
+func (r *run) unlink(ctx context.Context, from int) (took time.Duration, err error) {
 	routes := r.routes[:1]
 	if r.Proxy != "" { // which may have given the keys other names
 		routes = r.routes
 	}
 	for _, route := range routes {
-		r.bar.begin("removing", r.state.Written)
-		_, took, err := r.crew.do(ctx, route, job{to: r.state.Written, tick: r.bar.tick,
+		r.bar.begin("removing", r.state.Written-from)
+		_, each, err := r.crew.do(ctx, route, job{from: from, to: r.state.Written, tick: r.bar.tick,
 			each: func(dst []byte, s *sessions, i int) ([]byte, int) { return s.appendRemove(dst, i), 1 }})
 		if err != nil {
-			return err
+			return 0, err
 		}
-		r.report.Remove += took.Seconds()
+		took += each
 	}
+	return took, nil
+}
+
+// removeSessions removes all that the run has written.
+func (r *run) removeSessions(ctx context.Context) error {
+	took, err := r.unlink(ctx, 0)
+	if err != nil {
+		return err
+	}
+	r.report.Remove += took.Seconds()
 	after, err := r.client.DBSize(ctx).Result()
 	if err != nil {
 		return err

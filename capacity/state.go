@@ -18,6 +18,7 @@ type state struct {
 	Files     string        `json:"files"`
 	Layout    string        `json:"layout"`
 	Upstream  string        `json:"upstream"`
+	Steps     []int         `json:"steps"`
 
 	Seed    uint64 `json:"seed"`
 	Before  int64  `json:"before"` // keys there were
@@ -28,7 +29,10 @@ type state struct {
 
 // describe takes down what the run is about.
 func (s *state) describe(c *Config) {
-	s.Template, s.Namespace, s.TTL, s.Files, s.Layout, s.Upstream = c.Template.source, c.Namespace, c.TTL, c.Files, c.Layout, c.Pool.Addr()
+	s.Template, s.Namespace, s.TTL, s.Upstream, s.Steps = c.Template.source, c.Namespace, c.TTL, c.Pool.Addr(), c.Steps
+	if c.Files != "" {
+		s.Files, s.Layout = c.Files, c.Layout
+	}
 }
 
 // load reads the state of an interrupted run, if there is one.
@@ -46,18 +50,21 @@ func (s *state) load(c *Config) (found bool, err error) {
 	if err := json.Unmarshal(text, s); err != nil {
 		return false, fmt.Errorf("%s holds no state of a run: %w", c.Resume, err)
 	}
-	now := *s
+	var now state
 	now.describe(c)
-	same := now.Template == s.Template && now.Namespace == s.Namespace && now.TTL == s.TTL && now.Files == s.Files && now.Layout == s.Layout &&
-		now.Upstream == s.Upstream
-	var done []int
-	for _, step := range s.Done {
-		done = append(done, step.Sessions)
-	}
-	if !same || len(done) > len(c.Steps) || !slices.Equal(done, c.Steps[:len(done)]) {
+	if now.Template != s.Template || now.Namespace != s.Namespace || now.TTL != s.TTL || now.Files != s.Files || now.Layout != s.Layout ||
+		now.Upstream != s.Upstream || !slices.Equal(now.Steps, s.Steps) || len(s.Done) > len(s.Steps) {
 		return false, fmt.Errorf("%s is the state of another run: its upstream, template, namespace, ttl, files and steps must be the same", c.Resume)
 	}
 	return true, nil
+}
+
+// loaded is how many sessions there are for certain.
+func (s *state) loaded() int {
+	if n := len(s.Done); n > 0 {
+		return s.Done[n-1].Sessions
+	}
+	return 0
 }
 
 // save writes the state, in one step.
