@@ -93,9 +93,6 @@ func (p *program) capacity(ctx context.Context, f capacityFlags) error {
 			err = writing
 		}
 	}
-	if errors.Is(err, context.Canceled) {
-		return codedError{fmt.Errorf("interrupted: %w", err), exitError}
-	}
 	return err
 }
 

@@ -220,7 +220,7 @@ func TestCapacity_interrupted(t *testing.T) {
 	p.signal(t, syscall.SIGINT)
 	<-p.done
 	log := p.out.String()
-	if code := p.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(log, "interrupted") || !strings.Contains(log, "there were 1 keys before, and there are 1") ||
+	if code := p.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(log, "interrupt") || !strings.Contains(log, "there were 1 keys before, and there are 1") ||
 		!strings.Contains(log, "used = ") {
 		t.Errorf("it ends with %d and\n%s", code, log)
 	}

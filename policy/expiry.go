@@ -133,9 +133,6 @@ func (e *expiry) write(r *Request, arg int, p *Plan) {
 // bound has the key given the initial expiry if it has none, and its expiry cut to the maximum.
 func (e *expiry) bound(r *Request, arg int, p *Plan) { e.follow(arg, p, e.whole(r.Args[arg])) }
 
-// first is what the key gets if it would have no expiry.
-func (e *expiry) first(key []byte) int64 { return e.jitter.of(e.initial, key) }
-
 // whole is the Bound that brings a key in any state between the limits.
 func (e *expiry) whole(key []byte) Bound {
 	b := e.anyKey()
@@ -323,14 +320,6 @@ func (e *expiry) removed(r *Request, arg int, p *Plan) {
 	default:
 		e.follow(arg, p, Bound{Default: persist})
 	}
-}
-
-// persisted is what the key gets if the client wants it to have no expiry.
-func (e *expiry) persisted(key []byte) int64 {
-	if e.max > 0 {
-		return e.persist
-	}
-	return e.first(key)
 }
 
 // clockSlack is how far, in milliseconds, the upstream's clock may be from where Request.Now puts it.

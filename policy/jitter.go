@@ -27,6 +27,17 @@ func (j jitter) of(ms int64, key []byte) int64 {
 // most is what a key may lose of ms.
 func (j jitter) most(ms int64) int64 { return int64(float64(ms) * float64(j) / 100) }
 
+// first is what the key gets if it would have no expiry.
+func (e *expiry) first(key []byte) int64 { return e.jitter.of(e.initial, key) }
+
+// persisted is what the key gets if the client wants it to have no expiry.
+func (e *expiry) persisted(key []byte) int64 {
+	if e.max > 0 {
+		return e.persist
+	}
+	return e.first(key)
+}
+
 func (c *ExpiryConfig) jitter() jitter { return jitter(c.Jitter.percent) }
 
 func (c *ExpiryConfig) checkJitter(report func(Problem)) {
