@@ -78,3 +78,36 @@ func (c *Config) routes() (routes []*route, stop func(), err error) {
 	}
 	return append(routes, &route{throughOne, opt}), stop, nil
 }
+
+// sameRedis makes sure that a proxy which was named leads to the upstream: what is behind it was not asked whether it holds keys. It
+// writes one session there, which is gone after a minute at the latest.
+func (r *run) sameRedis(ctx context.Context) error {
+	if len(r.routes) < 2 || r.Proxy == "" {
+		return nil
+	}
+	w, err := r.routes[1].dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	before, err := r.client.DBSize(ctx).Result()
+	if err != nil {
+		return err
+	}
+	s := r.sessions()
+	write, lines := s.appendWrite(nil, 0, expiry{after: 60_000})
+	if err := w.lines(write, lines); err != nil {
+		return fmt.Errorf("%s: %w", r.routes[1].name, err)
+	}
+	after, err := r.client.DBSize(ctx).Result()
+	if err != nil {
+		return err
+	}
+	if err := w.lines(s.appendRemove(nil, 0), 1); err != nil {
+		return fmt.Errorf("%s: %w", r.routes[1].name, err)
+	}
+	if after <= before {
+		return fmt.Errorf("the proxy at %s leads to another Redis, or another database, than the one at %s", r.routes[1].opt.Addr, r.Pool.Addr())
+	}
+	return nil
+}

@@ -81,17 +81,20 @@ func (r *run) begin(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if resumed {
+		return r.goOn(ctx)
+	}
 	if r.Files != "" {
 		if err := r.fits(); err != nil {
 			return err
 		}
 	}
-	if resumed {
-		return r.goOn(ctx)
-	}
 	r.state = state{Seed: rand.Uint64()}
 	r.state.describe(r.Config)
 	if r.state.Before, err = r.admit(ctx, r.client); err != nil {
+		return err
+	}
+	if err := r.sameRedis(ctx); err != nil {
 		return err
 	}
 	if r.state.Base, err = settledMemory(ctx, r.client); err != nil {

@@ -207,6 +207,11 @@ func TestCapacity_besideOthers(t *testing.T) {
 		c.want(":2\r\n", "DBSIZE")
 	}
 	c.want(":2\r\n", "EXISTS", "theirs", "app:mine:theirs")
+	other := startRedis(t)
+	if _, _, log := capacity(t, other.url(), 1, "--steps", "1k", "--proxy", "redis://"+g.addr); !strings.Contains(log, "leads to another Redis") {
+		t.Errorf("a proxy that leads elsewhere: %s", log)
+	}
+	c.want(":2\r\n", "DBSIZE")
 }
 
 // Ctrl-C removes what was written.
