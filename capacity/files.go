@@ -35,6 +35,14 @@ func newStore(c *Config, seed uint64) *store {
 		prefix: c.Template.prefix, made: map[string]bool{}}
 }
 
+// open makes the directory, which must not be there unless the run goes on.
+func (s *store) open(again bool) error {
+	if err := os.Mkdir(s.dir, 0o700); err != nil && !(again && errors.Is(err, os.ErrExist)) {
+		return fmt.Errorf("files: %w", err)
+	}
+	return nil
+}
+
 // path is where the session with that id is.
 func (s *store) path(id []byte) (dir, file string) {
 	name := string(id)
@@ -104,8 +112,8 @@ func (s *store) survey(ctx context.Context) (f FileStep, err error) {
 	return f, err
 }
 
-// some is how many names are read at once, so that a directory of any size takes little memory.
-const some = 1000
+// namesAtOnce is how many names are read at once, so that a directory of any size takes little memory.
+const namesAtOnce = 1000
 
 // walk visits the directories and the files in them, in the order in which they are stored.
 func (s *store) walk(ctx context.Context, visit func(dir string, entry os.DirEntry) error) error {
@@ -117,7 +125,7 @@ func (s *store) walk(ctx context.Context, visit func(dir string, entry os.DirEnt
 		}
 		defer d.Close()
 		for {
-			entries, err := d.ReadDir(some)
+			entries, err := d.ReadDir(namesAtOnce)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
@@ -187,14 +195,6 @@ func (d disk) admit(dir string, bytes, inodes int64) error {
 	case d.inodes >= 0 && inodes > d.inodes-d.inodes/spare:
 		return fmt.Errorf("files: they would take %d inodes, and in %s %d are free, of which a tenth is to be left; make the last step smaller",
 			inodes, dir, d.inodes)
-	}
-	return nil
-}
-
-// open makes the directory, which must not be there unless the run goes on.
-func (s *store) open(again bool) error {
-	if err := os.Mkdir(s.dir, 0o700); err != nil && !(again && errors.Is(err, os.ErrExist)) {
-		return fmt.Errorf("files: %w", err)
 	}
 	return nil
 }

@@ -82,11 +82,11 @@ func (c *Config) room(ctx context.Context, client *redis.Client) error {
 
 // size is how many bytes a session has, key and content, on the average of some.
 func (t *Template) size(namespace string) int {
-	const some = 200
+	const sample = 200
 	s, sum := newSessions(t, namespace, 1), 0
-	for i := range some {
+	for i := range sample {
 		id, content := s.file(i)
 		sum += len(namespace) + len(id) + len(content)
 	}
-	return (sum + some - 1) / some
+	return (sum + sample - 1) / sample
 }

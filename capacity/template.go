@@ -3,6 +3,7 @@ package capacity
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -95,28 +96,28 @@ func (t *Template) addLine(line string) error {
 	switch word {
 	case "key":
 		if t.key != nil {
-			return fmt.Errorf("there is a key already; write one")
+			return errors.New("there is a key already; write one")
 		}
 		m, err := parseMold(rest)
 		if err == nil && len(m) == 0 {
-			err = fmt.Errorf("the key is empty; write it behind the word, as in: key sess:${base64url:32}")
+			err = errors.New("the key is empty; write it behind the word, as in: key sess:${base64url:32}")
 		}
 		t.key = m
 		return err
 	case "value":
 		if t.fields != nil {
-			return fmt.Errorf("a session has a value or fields, not both")
+			return errors.New("a session has a value or fields, not both")
 		}
 		m, err := parseMold(rest)
-		t.value = append(cmpMold(t.value), m...)
+		t.value = append(present(t.value), m...)
 		return err
 	case "field":
 		if t.value != nil {
-			return fmt.Errorf("a session has a value or fields, not both")
+			return errors.New("a session has a value or fields, not both")
 		}
 		name, value, found := strings.Cut(rest, " ")
 		if !found || name == "" {
-			return fmt.Errorf("a field needs a name and a value, as in: field uid ${int:1-99999}")
+			return errors.New("a field needs a name and a value, as in: field uid ${int:1-99999}")
 		}
 		m, err := parseMold(value)
 		t.fields = append(t.fields, hashField{[]byte(name), m})
@@ -125,8 +126,8 @@ func (t *Template) addLine(line string) error {
 	return fmt.Errorf("%q is not known; a line begins with key, value, field or #", word)
 }
 
-// cmpMold makes a mold that is there but empty differ from none.
-func cmpMold(m mold) mold {
+// present makes a mold that is there but empty differ from none.
+func present(m mold) mold {
 	if m == nil {
 		return mold{}
 	}
