@@ -150,10 +150,19 @@ func (s *store) walk(ctx context.Context, visit func(dir string, entry os.DirEnt
 	return in(s.dir)
 }
 
-// remove removes the store.
-func (s *store) remove() (seconds float64, err error) {
+// remove removes the store: its files first, of which there may be so many that one wants to see how far it is.
+func (s *store) remove(tick func(n int)) (seconds float64, err error) {
 	began := time.Now()
-	err = os.RemoveAll(s.dir)
+	err = s.walk(context.Background(), func(dir string, entry os.DirEntry) error {
+		if entry.IsDir() {
+			return nil
+		}
+		tick(1)
+		return os.Remove(filepath.Join(dir, entry.Name()))
+	})
+	if err == nil {
+		err = os.RemoveAll(s.dir)
+	}
 	return time.Since(began).Seconds(), err
 }
 

@@ -50,7 +50,7 @@ func TestStore(t *testing.T) {
 		if err != nil || f.Files != 500 || f.Inodes != inodes || f.Bytes < 500*400 || f.Blocks < f.Bytes {
 			t.Errorf("%s: %+v, error %v; want %d inodes", layout, f, err, inodes)
 		}
-		if _, err := s.remove(); err != nil {
+		if _, err := s.remove(func(int) {}); err != nil {
 			t.Error(err)
 		}
 		if entries, err := os.ReadDir(c.Files); err != nil || len(entries) != 1 {

@@ -190,8 +190,8 @@ func (r *Report) lines(to io.Writer) {
 	}
 	if n := len(r.Steps); r.Layout != "" && n > 0 {
 		f := r.Steps[n-1].Files
-		fmt.Fprintf(to, "as files (%s) %s sessions take %s on disk, %.1f times what they take in Redis\n", r.Layout, number(f.Files), bytesText(f.Blocks),
-			float64(f.Blocks)/float64(max(r.Steps[n-1].Memory.Used-r.Base.Used, 1)))
+		fmt.Fprintf(to, "as files (%s) %s sessions take %s on disk, %.1f times what they take in Redis; removing them took %.1f s, from Redis %.1f s\n",
+			r.Layout, number(f.Files), bytesText(f.Blocks), float64(f.Blocks)/float64(max(r.Steps[n-1].Memory.Used-r.Base.Used, 1)), r.RemoveFiles, r.Remove)
 	}
 }
 

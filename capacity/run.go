@@ -232,12 +232,13 @@ func (r *run) end(ctx context.Context, why error) error {
 		return nil
 	}
 	if r.made {
-		r.bar.say("removing the files")
-		took, err := r.files.remove()
+		r.bar.begin("removing files", r.state.Written)
+		took, err := r.files.remove(r.bar.tick)
 		if err != nil {
 			return fmt.Errorf("remove the files: %w", err)
 		}
 		r.report.RemoveFiles = took
+		r.bar.say("the files are removed")
 	}
 	if err := r.removeSessions(ctx); err != nil {
 		return fmt.Errorf("remove the sessions: %w", err)
