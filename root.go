@@ -30,7 +30,7 @@ func (p *program) root() *cobra.Command {
 	f.StringVar(&p.flags.Listen, "listen", "", "`addresses` to accept clients on, with commas")
 	f.StringVar(&p.flags.Upstream, "upstream", "", "`url` of the Redis behind")
 	f.StringVar(&p.flags.LogLevel, "log-level", "", "debug, info, warn or error")
-	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand())
+	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.capacityCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand())
 	return root
 }
 

@@ -37,6 +37,8 @@ var lawfulTenants = []lawful{
 	{"idle", "", "rules:\n  - expiry: {idle: 30m}\n", []maxOf{{"*", 30 * time.Minute}}, 0},
 	{"idle, each access", "zz9q:", "namespace: 'zz9q:'\nrules:\n  - {expiry: {idle: 30m, idle_refresh: 0}, size: {value: 1KiB}}\n", []maxOf{{"*", 30 * time.Minute}}, 1024},
 	{"idle and lifetime", "zz9q:", "namespace: 'zz9q:'\n" + lifetimeRule, []maxOf{{"*", 30 * time.Minute}}, 0},
+	{"jitter", "", "rules:\n  - {expiry: {max: 30m, jitter: 50%}}\n", []maxOf{{"*", 30 * time.Minute}}, 0},
+	{"jitter, idle and lifetime", "zz9q:", "namespace: 'zz9q:'\nrules:\n  - {expiry: {idle: 30m, lifetime: 12h, jitter: 10%}}\n", []maxOf{{"*", 30 * time.Minute}}, 0},
 	{"lifetime and size", "", "rules:\n  - {expiry: {default: 30m, lifetime: 12h}, size: {value: 1KiB}}\n", []maxOf{{"*", 12 * time.Hour}}, 1024},
 }
 

@@ -14,6 +14,7 @@ type ExpiryConfig struct {
 	Default Duration `yaml:"default"` // for a key that a write leaves without expiry; left out: Max
 	Min     Duration `yaml:"min"`     // shorter expiries are raised to this; deletions stay what they are
 	Max     Duration `yaml:"max"`     // longer expiries, and none at all, are cut to this
+	Jitter  Share    `yaml:"jitter"`  // of Default and of Idle, which it shortens, for each key otherwise
 	Over    string   `yaml:"over"`    // what a longer expiry gets: "cut", the default, or "refuse"
 
 	Idle        Duration `yaml:"idle"`         // each access puts the expiry back to this, which none is above
@@ -24,7 +25,7 @@ type ExpiryConfig struct {
 
 // empty reports whether the section sets nothing.
 func (c *ExpiryConfig) empty() bool {
-	return c.Default|c.Min|c.Max|c.Idle|c.Lifetime == 0 && c.Over == "" && c.IdleRefresh == Share{} && len(c.TouchOn) == 0
+	return c.Default|c.Min|c.Max|c.Idle|c.Lifetime == 0 && c.Over == "" && c.IdleRefresh == Share{} && c.Jitter == Share{} && len(c.TouchOn) == 0
 }
 
 func (c *ExpiryConfig) check(report func(Problem)) {
@@ -48,6 +49,7 @@ func (c *ExpiryConfig) check(report func(Problem)) {
 	more("default", c.Min, "below min, "+c.Min.String(), c.Default, "raise default or lower min")
 	c.checkIdle(report, more)
 	c.checkLifetime(report, more)
+	c.checkJitter(report)
 	switch {
 	case c.Over != "" && c.Over != "cut" && c.Over != "refuse":
 		report(Problem{Path: "over", Value: c.Over, Text: fmt.Sprintf("%q is not known", c.Over), Hint: "write cut or refuse"})
@@ -59,10 +61,11 @@ func (c *ExpiryConfig) check(report func(Problem)) {
 // expiry holds the expiry of keys between limits. All figures are milliseconds; 0 means there is no such limit.
 type expiry struct {
 	name     string
-	initial  int64 // for a key that would have no expiry; 0: it may have none
+	initial  int64 // for a key that would have no expiry, but for jitter; 0: it may have none
 	min, max int64
-	persist  int64 // for a client that wants a key to have no expiry; 0: it may
+	persist  int64 // for a client that wants a key to have no expiry, but for jitter unless it is max; 0: it may
 	refuse   int64 // what is above this is refused, instead of being cut to max; 0: nothing is
+	jitter   jitter
 	idle     idle
 	life     *Life // nil: there is no absolute lifetime
 }
@@ -73,7 +76,7 @@ func (c *ExpiryConfig) rule(name string) Rule {
 	if c.empty() {
 		return nil
 	}
-	e := &expiry{name: name, min: c.Min.Milliseconds(), max: c.longest().Milliseconds(), idle: c.sliding(), life: c.life()}
+	e := &expiry{name: name, min: c.Min.Milliseconds(), max: c.longest().Milliseconds(), jitter: c.jitter(), idle: c.sliding(), life: c.life()}
 	if c.Over == "refuse" {
 		e.refuse = c.Max.Milliseconds()
 	}
@@ -123,18 +126,25 @@ func (e *expiry) write(r *Request, arg int, p *Plan) {
 	case command.Removes:
 		e.removed(r, arg, p)
 	default:
-		e.bound(arg, p)
+		e.bound(r, arg, p)
 	}
 }
 
 // bound has the key given the initial expiry if it has none, and its expiry cut to the maximum.
-func (e *expiry) bound(arg int, p *Plan) { e.follow(arg, p, e.whole()) }
+func (e *expiry) bound(r *Request, arg int, p *Plan) { e.follow(arg, p, e.whole(r.Args[arg])) }
 
-// whole is the Bound that brings a key in any state between the limits. To the maximum a key without expiry counts as one
+// whole is the Bound that brings a key in any state between the limits.
+func (e *expiry) whole(key []byte) Bound {
+	b := e.anyKey()
+	b.Default = e.jitter.of(b.Default, key)
+	return b
+}
+
+// anyKey is the Bound for a key whose name is not known, its Default yet without jitter. To the maximum a key without expiry counts as one
 // above it, so where both are the same the maximum does it alone.
-func (e *expiry) whole() Bound {
+func (e *expiry) anyKey() Bound {
 	b := Bound{Default: e.initial, Max: e.max}
-	if b.Default == b.Max {
+	if b.Default == b.Max && e.jitter == 0 {
 		b.Default = 0
 	}
 	return b
@@ -155,15 +165,15 @@ func (e *expiry) written(r *Request, arg int, p *Plan) {
 	case e.initial == 0:
 	case x.Becomes != nil && len(r.Args) == r.Spec.Arity:
 		p.reshape(r, x.Becomes)
-		p.addTime(e.initial)
+		p.addTime(e.first(r.Args[arg]))
 	case x.Effect == command.Clears:
-		b := e.whole()
+		b := e.whole(r.Args[arg])
 		if b.Default > 0 {
 			b.Max = 0 // the key has no expiry left that could be above it
 		}
 		e.follow(arg, p, b)
 	default:
-		e.bound(arg, p)
+		e.bound(r, arg, p)
 	}
 }
 
@@ -177,14 +187,14 @@ func (e *expiry) carried(r *Request, arg int, p *Plan) {
 		db, here = optionalDB(r.Args, r.DB)
 	}
 	if here {
-		e.bound(arg, p)
+		e.bound(r, arg, p)
 	}
 	if db != r.DB && r.DB < 0 {
 		p.refuse(&Refusal{Rule: e.name, Kind: "expiry", Text: fmt.Sprintf(
 			"DENIED expiry: '%s' to another database can't be followed there after SELECT in the same transaction (rule %s)",
 			r.Spec.RedisName(), strconv.Quote(e.name))})
 	} else if db != r.DB {
-		b := e.whole()
+		b := e.whole(r.Args[arg])
 		b.DB, b.Elsewhere = db, true
 		e.follow(arg, p, b)
 	}
@@ -194,17 +204,17 @@ func (e *expiry) carried(r *Request, arg int, p *Plan) {
 func (e *expiry) setOptions(r *Request, arg int, p *Plan) {
 	switch o := &p.opts; {
 	case o.doubt || o.keepTTL || len(r.Names) > 1:
-		e.bound(arg, p)
+		e.bound(r, arg, p)
 	case o.expires():
 		nx := o.nx
-		b := e.option(r, p)
+		b := e.option(r, arg, p)
 		if nx {
 			b.Min = 0 // what is there already must not be prolonged
 		}
 		e.follow(arg, p, b)
 	case e.initial > 0:
 		p.take(r)
-		p.addTime(e.initial)
+		p.addTime(e.first(r.Args[arg]))
 	}
 }
 
@@ -213,21 +223,21 @@ func (e *expiry) getOptions(r *Request, arg int, p *Plan) {
 	switch o := &p.opts; {
 	case !o.any || o.persist && e.persist == 0:
 	case o.doubt:
-		e.bound(arg, p)
+		e.bound(r, arg, p)
 	case o.persist:
 		p.take(r)
 		p.Args = p.Args[:o.word]
-		p.addTime(e.persist)
+		p.addTime(e.persisted(r.Args[arg]))
 	default:
-		e.follow(arg, p, e.option(r, p))
+		e.follow(arg, p, e.option(r, arg, p))
 	}
 }
 
 // option is for a time after a word of SET's or GETEX's. A time by the clock that is below the minimum is said anew, from now: a Bound
 // would prolong what is there when the command leaves it alone.
-func (e *expiry) option(r *Request, p *Plan) Bound {
+func (e *expiry) option(r *Request, arg int, p *Plan) Bound {
 	o := p.opts
-	b, _ := e.time(r, p, o.word+1, o.unit)
+	b, _ := e.time(r, arg, p, o.word+1, o.unit)
 	byClock := o.unit == command.UnixSecs || o.unit == command.UnixMilli
 	if b.Min == 0 || !byClock || r.Now == 0 {
 		return b
@@ -249,7 +259,7 @@ func (e *expiry) option(r *Request, p *Plan) Bound {
 // setsTime is for SETEX.
 func (e *expiry) setsTime(r *Request, arg int, p *Plan) {
 	if x := &r.Spec.Expiry; x.Arg < len(r.Args) {
-		b, _ := e.time(r, p, x.Arg, x.Unit)
+		b, _ := e.time(r, arg, p, x.Arg, x.Unit)
 		e.follow(arg, p, b)
 	}
 }
@@ -263,12 +273,12 @@ func (e *expiry) movesTime(r *Request, arg int, p *Plan) {
 	conditions := r.Args[x.Arg+1:]
 	lowers, sure := readConditions(conditions)
 	if !sure {
-		e.bound(arg, p)
+		e.bound(r, arg, p)
 		return
 	}
-	b, valid := e.time(r, p, x.Arg, x.Unit)
+	b, valid := e.time(r, arg, p, x.Arg, x.Unit)
 	if valid && len(conditions) > 0 {
-		b.Default, b.Max = e.whole().Default, e.max
+		b.Default, b.Max = e.whole(r.Args[arg]).Default, e.max
 	}
 	if lowers {
 		b.Min = 0
@@ -299,24 +309,25 @@ func readConditions(args [][]byte) (lowers, sure bool) {
 
 // removed is for PERSIST.
 func (e *expiry) removed(r *Request, arg int, p *Plan) {
+	persist := e.persisted(r.Args[arg])
 	switch x := &r.Spec.Expiry; {
-	case e.persist == 0:
-	case x.Becomes != nil && e.persist%1000 == 0 && len(r.Args) == r.Spec.Arity:
+	case persist == 0:
+	case x.Becomes != nil && persist%1000 == 0 && len(r.Args) == r.Spec.Arity:
 		p.reshape(r, x.Becomes)
-		p.addNumber(e.persist / 1000)
+		p.addNumber(persist / 1000)
 	case e.max > 0:
 		e.follow(arg, p, Bound{Max: e.max})
 	default:
-		e.follow(arg, p, Bound{Default: e.initial})
+		e.follow(arg, p, Bound{Default: persist})
 	}
 }
 
 // clockSlack is how far, in milliseconds, the upstream's clock may be from where Request.Now puts it.
 const clockSlack = 1000
 
-// time brings the time in argument at between the limits, or refuses it, and returns what is left for a Bound to do. What
+// time brings the time in argument at, for the key in argument arg, between the limits, or refuses it, and returns what is left for a Bound to do. What
 // Redis refuses in any version is left alone, as is a time that deletes the key; then it is not valid.
-func (e *expiry) time(r *Request, p *Plan, at int, unit command.Unit) (b Bound, valid bool) {
+func (e *expiry) time(r *Request, arg int, p *Plan, at int, unit command.Unit) (b Bound, valid bool) {
 	n, ok := parseInt(r.Args[at])
 	factor := int64(1)
 	if unit == command.Seconds || unit == command.UnixSecs {
@@ -325,11 +336,11 @@ func (e *expiry) time(r *Request, p *Plan, at int, unit command.Unit) (b Bound, 
 	fromNow := unit == command.Seconds || unit == command.Millis
 	switch {
 	case !ok && mayBeInt(r.Args[at]):
-		return e.whole(), true
+		return e.whole(r.Args[arg]), true
 	case !ok || n <= 0 || n > math.MaxInt64/factor:
 		return Bound{}, false
 	case fromNow && n*factor > math.MaxInt64-r.Now-clockSlack: // too long for Redis, as far as its clock can be told
-		return e.whole(), true
+		return e.whole(r.Args[arg]), true
 	case fromNow:
 		return e.span(r, p, at, n, factor), true
 	}

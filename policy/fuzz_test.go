@@ -62,6 +62,8 @@ func fuzzPolicies(t testing.TB) []*Policy {
 		rule(ExpiryConfig{Default: duration(t, "30m"), Max: duration(t, "12h"), Over: "refuse"}),
 		rule(ExpiryConfig{Idle: duration(t, "30m")}),
 		rule(ExpiryConfig{Idle: duration(t, "1500ms"), Max: duration(t, "12h"), Over: "refuse", TouchOn: []string{"read"}}),
+		rule(ExpiryConfig{Idle: duration(t, "30m"), Jitter: Share{10, true}}),
+		rule(ExpiryConfig{Default: duration(t, "30m"), Max: duration(t, "12h"), Jitter: Share{50, true}}),
 		rule(ExpiryConfig{Idle: duration(t, "30m"), Lifetime: duration(t, "12h")}),
 		mustNew(t, Config{Namespace: "a*:", Rules: []RuleConfig{
 			{Keys: []string{"s*"}, Size: &SizeConfig{Key: 7, Value: 5}},

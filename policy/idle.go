@@ -38,8 +38,8 @@ func (c *ExpiryConfig) sliding() idle {
 	if c.IdleRefresh.given {
 		percent = int64(c.IdleRefresh.percent)
 	}
-	i.window = i.ms * percent / 100
-	if life := c.life(); life != nil { // which rounds an expiry down
+	i.window = (i.ms - c.jitter().most(i.ms)) * percent / 100 // of the shortest that jitter leaves
+	if life := c.life(); life != nil {                        // which rounds an expiry down
 		i.window = max(i.window-life.Grain, 0)
 	}
 	return i
@@ -80,6 +80,9 @@ func (c *ExpiryConfig) checkIdle(report func(Problem), more func(path string, a 
 	}
 }
 
+// idleOf is what accesses put the key's expiry back to.
+func (e *expiry) idleOf(key []byte) int64 { return e.jitter.of(e.idle.ms, key) }
+
 // access has the expiry of the key r.Names[i] put back to idle, if the command is an access of it that says no expiry itself, and
 // tells Recent of it. first is the index of the first Bound that this rule has asked for.
 func (e *expiry) access(r *Request, i int, p *Plan, first int) {
@@ -88,7 +91,7 @@ func (e *expiry) access(r *Request, i int, p *Plan, first int) {
 	case p.Refusal != nil || name.Kind > command.Out:
 	case name.Kind == command.In && x.Effect == command.Carries: // before it, so that it is carried
 		if e.idle.writes && !r.Watching {
-			p.Bounds = append(p.Bounds, Bound{Arg: name.Arg, Idle: e.idle.ms, Before: true})
+			p.Bounds = append(p.Bounds, Bound{Arg: name.Arg, Idle: e.idleOf(r.Args[name.Arg]), Before: true})
 			e.mark(r, name.Arg, p, Mark{Back: true, Bound: len(p.Bounds)})
 		}
 	case name.Kind == command.In || x.Effect == command.Keeps:
@@ -105,7 +108,7 @@ func (e *expiry) access(r *Request, i int, p *Plan, first int) {
 		}
 	case x.Effect == command.Anything: // before it, so that what the script says stands; the Bound after it is for what it creates
 		if e.idle.writes && !r.Watching {
-			p.Bounds = append(p.Bounds, Bound{Arg: name.Arg, Idle: e.idle.ms, Before: true})
+			p.Bounds = append(p.Bounds, Bound{Arg: name.Arg, Idle: e.idleOf(r.Args[name.Arg]), Before: true})
 		}
 		e.mark(r, name.Arg, p, Mark{})
 	default:
@@ -139,20 +142,20 @@ func (e *expiry) putBack(r *Request, arg int, p *Plan, first int, skip bool) {
 	}
 	if e.life == nil && !r.Tracking && p.Args == nil && len(r.Args) == r.Spec.Arity && r.Spec.Expiry.Effect == command.Keeps && r.Spec.Expiry.Becomes != nil {
 		p.reshape(r, r.Spec.Expiry.Becomes)
-		p.addTime(e.idle.ms)
+		p.addTime(e.idleOf(r.Args[arg]))
 		e.mark(r, arg, p, Mark{Back: true})
 		return
 	}
 	if e.life == nil && r.Spec.Expiry.Effect == command.GetOpts {
 		p.take(r)
-		p.addTime(e.idle.ms)
+		p.addTime(e.idleOf(r.Args[arg]))
 		e.mark(r, arg, p, Mark{Back: true})
 		return
 	}
 	reads := r.Spec.Flags&command.Read != 0 || r.Spec.Expiry.Effect == command.GetOpts
 	p.Loose = reads && !r.Tracking // which goes by what is the next command
 	// A change after what a client has read would end, with NOLOOP without a word, that it hears of others' changes.
-	p.Bounds = append(p.Bounds[:first], Bound{Arg: arg, Idle: e.idle.ms, Before: r.Tracking && skip})
+	p.Bounds = append(p.Bounds[:first], Bound{Arg: arg, Idle: e.idleOf(r.Args[arg]), Before: r.Tracking && skip})
 	e.mark(r, arg, p, Mark{Back: true, Bound: len(p.Bounds)})
 }
 
@@ -226,3 +229,6 @@ func (s Share) String() string {
 	}
 	return strconv.Itoa(int(s.percent)) + "%"
 }
+
+// Percent is the share in figures.
+func (s Share) Percent() int { return int(s.percent) }

@@ -10,15 +10,20 @@ type index struct {
 
 const noSet = int(^uint(0) >> 1) // later than every set
 
-// node stands for one literal beginning, that of its ancestors' labels and its own.
+// node stands for one literal beginning, that of its ancestors' labels and its own. What a search reads comes first, in one cache line.
 type node struct {
-	label  string   // what this node adds to its parent's beginning
-	firsts string   // first bytes of the children's labels
-	kids   []*node  // in the order of firsts
-	whole  int      // first set that takes just this name
-	all    int      // first set that takes every name that begins so
-	some   []inNode // patterns that begin so and have to be matched, by set
+	all   int         // first set that takes every name that begins so
+	whole int         // first set that takes just this name
+	wide  *[256]*node // the children by first bytes; nil: there are few
+	label string      // what this node adds to its parent's beginning
+	some  []inNode    // patterns that begin so and have to be matched, by set
+
+	firsts string  // first bytes of the children's labels
+	kids   []*node // in the order of firsts
 }
+
+// fewKids are found by their first bytes as fast as by a table.
+const fewKids = 2
 
 type inNode struct {
 	set  int
@@ -50,10 +55,7 @@ func (n *node) grow(literal string) *node {
 	}
 	i := strings.IndexByte(n.firsts, literal[0])
 	if i < 0 {
-		kid := newNode(literal)
-		n.firsts += literal[:1]
-		n.kids = append(n.kids, kid)
-		return kid
+		return n.addKid(newNode(literal))
 	}
 	kid := n.kids[i]
 	same := 0
@@ -63,11 +65,46 @@ func (n *node) grow(literal string) *node {
 	if same < len(kid.label) { // split: a node for what both share comes between
 		middle := newNode(kid.label[:same])
 		kid.label = kid.label[same:]
-		middle.firsts, middle.kids = kid.label[:1], []*node{kid}
+		middle.addKid(kid)
 		n.kids[i] = middle
+		if n.wide != nil {
+			n.wide[literal[0]] = middle
+		}
 		kid = middle
 	}
 	return kid.grow(literal[same:])
+}
+
+func (n *node) addKid(kid *node) *node {
+	n.firsts += kid.label[:1]
+	n.kids = append(n.kids, kid)
+	switch {
+	case n.wide != nil:
+		n.wide[kid.label[0]] = kid
+	case len(n.kids) > fewKids:
+		n.wide = new([256]*node)
+		for i, k := range n.kids {
+			n.wide[n.firsts[i]] = k
+		}
+	}
+	return kid
+}
+
+// kid returns the child whose label begins with c; nil if there is none.
+func (n *node) kid(c byte) *node {
+	if n.wide != nil {
+		return n.wide[c]
+	}
+	return n.oneOfFew(c)
+}
+
+func (n *node) oneOfFew(c byte) *node {
+	for i := range len(n.firsts) {
+		if n.firsts[i] == c {
+			return n.kids[i]
+		}
+	}
+	return nil
 }
 
 // find returns the first set that matches name, noSet if none does.
@@ -75,26 +112,33 @@ func (x *index) find(name []byte) int {
 	found := noSet
 	for n := x.root; n != nil; {
 		found = min(found, n.all)
-		for _, g := range n.some {
-			if g.set >= found {
-				break
-			}
-			if matchRest(g.rest, name) {
-				found = g.set
-			}
+		if len(n.some) > 0 {
+			found = n.findSome(name, found)
 		}
 		if len(name) == 0 {
 			return min(found, n.whole)
 		}
-		i := strings.IndexByte(n.firsts, name[0])
-		if i < 0 {
+		if n = n.kid(name[0]); n == nil {
 			break
 		}
-		n = n.kids[i]
-		if len(name) < len(n.label) || string(name[:len(n.label)]) != n.label {
+		more := len(n.label)
+		if more > 1 && (len(name) < more || string(name[1:more]) != n.label[1:]) {
 			break
 		}
-		name = name[len(n.label):]
+		name = name[more:]
+	}
+	return found
+}
+
+// findSome returns the first set before found that has a pattern here that matches, or else found.
+func (n *node) findSome(name []byte, found int) int {
+	for _, g := range n.some {
+		if g.set >= found {
+			break
+		}
+		if matchRest(g.rest, name) {
+			return g.set
+		}
 	}
 	return found
 }

@@ -190,7 +190,7 @@ func (p *Policy) AppendLives(dst []byte, bounds []Bound, first int) []byte {
 	if only := p.only(); only != nil {
 		for _, rule := range only.rules {
 			if e, ok := rule.(*expiry); ok && e.life != nil {
-				b := e.whole()
+				b := e.anyKey()
 				b.Life = e.life
 				dst = b.appendFigures(dst)
 			}

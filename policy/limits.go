@@ -31,7 +31,7 @@ func (p *Policy) Limits(name []byte) Limits {
 		case *entropy:
 			l.MinBits, l.Bits = rule.min, IDBits(rule.id(name))
 		case *expiry:
-			l.Initial, l.Max = rule.initial, rule.max
+			l.Initial, l.Max = rule.first(name), rule.max
 			if rule.life != nil {
 				l.Life = *rule.life
 			}

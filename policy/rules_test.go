@@ -47,6 +47,13 @@ func TestConfig_Check(t *testing.T) {
 		{"without idle", expiry(ExpiryConfig{Max: h, IdleRefresh: Share{10, true}, TouchOn: []string{"reads"}}), []string{
 			`rules[0].expiry.touch_on[0]: "reads" is not known; write read, write or both`,
 			"rules[0].expiry.idle_refresh: is of no use without idle", "rules[0].expiry.touch_on: is of no use without idle"}},
+		{"jitter", expiry(ExpiryConfig{Default: h, Min: h / 2, Jitter: Share{50, true}}), nil},
+		{"jitter below min", expiry(ExpiryConfig{Default: h, Min: 55 * m, Jitter: Share{10, true}}), []string{
+			"rules[0].expiry.jitter: 10% brings 1h down to 54m, below min, 55m; lower jitter or min"}},
+		{"jitter of idle below min", expiry(ExpiryConfig{Max: 2 * h, Idle: h, Min: 55 * m, Jitter: Share{10, true}}), []string{
+			"rules[0].expiry.jitter: 10% brings 1h down to 54m, below min, 55m; lower jitter or min"}},
+		{"jitter of nothing", expiry(ExpiryConfig{Min: h, Jitter: Share{10, true}}), []string{
+			"rules[0].expiry.jitter: is of no use without default, max, idle or lifetime; add default, or remove jitter"}},
 		{"above lifetime", expiry(ExpiryConfig{Default: 3 * h, Min: 2 * h, Max: 4 * h, Lifetime: h}), []string{
 			"rules[0].expiry.default: 3h is above lifetime, 1h", "rules[0].expiry.min: 2h is above lifetime, 1h", "rules[0].expiry.max: 4h is above lifetime, 1h"}},
 		{"too short to live", expiry(ExpiryConfig{Idle: Duration(5e8), Lifetime: Duration(9e8)}), []string{

@@ -43,6 +43,7 @@ const agedSetup = `
   local function figures(key)
     local f = lives[key] or not declared[key] and lives[0]
     if f then L, G, n, q, d, x, m, s = unpack(f) end
+    if f and not lives[key] then d = spread(d, key) end
     return f
   end
   local function expiry(key)
@@ -80,15 +81,22 @@ local redis,server,_G,getfenv,setfenv,load,loadstring = (function()
   local real, upper, find, format, str, type, pairs, select, fail = redis, string.upper, string.find, string.format, tostring, type, pairs, select, error
   local declared = {}
   for i = 1, #KEYS do declared[KEYS[i]] = true end
+  local share, skip = string.match(ARGV[#ARGV], '^%d+ %-?%d+ %d+ (%d+) (%d+)')
+  local floor, sub, number = math.floor, string.sub, tonumber
+  local function spread(ms, key)
+    if not share or ms <= 0 then return ms end
+    local sum = number(sub(real.sha1hex(sub(key, skip + 1)), 1, 8), 16)
+    return ms - floor(floor(ms * share / 100) * sum / 4294967296)
+  end
   SETUP
-  local limit, initial, max = string.match(table.remove(ARGV), '(.*) (.*) (.*)')
+  local limit, initial, max = string.match(table.remove(ARGV), '^(%S+) (%S+) (%S+)')
   limit, initial, max = tonumber(limit), tonumber(initial), tonumber(max)
   local function refused(text) return {err = 'DENIED ' .. text} end
   local function large(size) return refused('size: value of ' .. size .. ' bytes is above the limit of ' .. limit .. ' (script)') end
   local function follow(key, had, birth, name)
     AFTER
     if declared[key] then return end
-    if initial > 0 then real.call('PEXPIRE', key, initial, 'NX') end
+    if initial > 0 then real.call('PEXPIRE', key, spread(initial, key), 'NX') end
     if max > 0 then real.call('PEXPIRE', key, max, 'LT') end
   end
   local function forbidden(key)
