@@ -196,3 +196,11 @@ func (s *Server) Ready() error {
 	}
 	return nil
 }
+
+// Pattern is what SCAN has to look for to find the names under the prefix that match; an empty match is all of them.
+func Pattern(prefix []byte, match string) string {
+	if match == "" {
+		match = "*"
+	}
+	return string(append(appendEscaped(nil, prefix), match...))
+}
