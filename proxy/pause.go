@@ -49,6 +49,11 @@ func (s *Server) Pause(ctx context.Context, limit time.Duration) (until time.Tim
 		return time.Time{}, ErrPaused
 	}
 	p := &pause{since: time.Now(), until: time.Now().Add(limit), over: make(chan struct{})}
+	p.timer = time.AfterFunc(limit, func() {
+		if s.pausing.finish(p) {
+			s.log.Warn("resumed: the pause has come to its limit", zap.Duration("limit", limit))
+		}
+	})
 	s.pausing.now.Store(p)
 	tick := time.NewTicker(quietTries)
 	defer tick.Stop()
@@ -56,13 +61,8 @@ func (s *Server) Pause(ctx context.Context, limit time.Duration) (until time.Tim
 		busy := s.underWay()
 		switch {
 		case busy == 0:
-			p.timer = time.AfterFunc(time.Until(p.until), func() {
-				if s.pausing.finish(p) {
-					s.log.Warn("resumed: the pause has come to its limit", zap.Duration("limit", limit))
-				}
-			})
 			return p.until, nil
-		case ctx.Err() != nil, time.Now().After(p.until), s.draining.Load():
+		case ctx.Err() != nil, s.pausing.now.Load() != p, s.draining.Load():
 			s.pausing.finish(p)
 			return time.Time{}, fmt.Errorf("%d clients are in the middle of something upstream; nothing is paused", busy)
 		}
@@ -106,9 +106,7 @@ func (g *pausing) finish(p *pause) bool {
 		return false
 	}
 	close(p.over)
-	if p.timer != nil {
-		p.timer.Stop()
-	}
+	p.timer.Stop()
 	return true
 }
 
@@ -139,7 +137,7 @@ func (s *Session) inMidst() bool { return s.tx.open || s.own != nil && s.own.wat
 func (s *Session) hold(ctx context.Context) error {
 	for {
 		p := s.srv.pausing.now.Load()
-		if p == nil || s.inMidst() {
+		if p == nil || s.inMidst() || !s.in.whole() {
 			return nil
 		}
 		for len(s.flying) > 0 {
