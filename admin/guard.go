@@ -29,7 +29,7 @@ func (a *Admin) admits(r *http.Request, to access) *apiError {
 		return nil
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	given := strings.EqualFold(scheme, "Bearer")
+	given := strings.EqualFold(scheme, "Bearer") && token != ""
 	if !given {
 		token = ""
 	}
