@@ -6,7 +6,7 @@ import (
 	"path"
 )
 
-// page is the dashboard: three files without data in them, which ask the API for that.
+// page is the dashboard: a few files without data in them, which ask the API for that.
 //
 //go:embed page
 var page embed.FS
@@ -16,6 +16,8 @@ func (a *Admin) dashboard(mux *http.ServeMux) {
 	for _, file := range []struct{ path, name, kind string }{
 		{"/{$}", "index.html", "text/html; charset=utf-8"},
 		{"/app.js", "app.js", "text/javascript; charset=utf-8"},
+		{"/api.js", "api.js", "text/javascript; charset=utf-8"},
+		{"/view.js", "view.js", "text/javascript; charset=utf-8"},
 		{"/style.css", "style.css", "text/css; charset=utf-8"},
 	} {
 		text, err := page.ReadFile(path.Join("page", file.name))
