@@ -151,14 +151,16 @@ admin: {listen: ` + admin + `, token: ` + adminToken + "}\n"
 		width        int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 400}} {
 		var png []byte
-		does(t, ctx, each.name, chromedp.EmulateViewport(each.width, 900),
+		does(t, ctx, each.name, chromedp.EmulateViewport(each.width, 1500),
 			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: each.scheme}}),
-			chromedp.Evaluate("document.documentElement.scrollWidth", &scroll), chromedp.Evaluate("innerWidth", &inner), chromedp.FullScreenshot(&png, 80))
+			chromedp.Evaluate("document.documentElement.scrollWidth", &scroll), chromedp.Evaluate("innerWidth", &inner), chromedp.Evaluate("scrollTo(0, 0)", nil),
+			// The charts are drawn anew at the next look, as wide as there is room now.
+			chromedp.Evaluate("document.querySelector('#verdictChart svg').remove()", nil), chromedp.WaitReady("#verdictChart svg"), chromedp.CaptureScreenshot(&png))
 		if scroll > inner {
 			t.Errorf("%s: the page is %d wide in a window of %d", each.name, scroll, inner)
 		}
 		if keep != "" {
-			if err := os.WriteFile(filepath.Join(keep, "dashboard-"+each.name+".jpg"), png, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(keep, "dashboard-"+each.name+".png"), png, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

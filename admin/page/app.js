@@ -119,8 +119,8 @@ function draw(rates, point) {
   const byVerdict = verdicts.map((v) => ({ name: v, color: color(v), values: history.map((p) => p.rates[v]), now: number(rates[v]) }));
   lines("verdictChart", byVerdict, { stacked: true, format: number });
   key("verdictKey", byVerdict);
-  const latency = [["total, 99 of 100", "total99", "refused"], ["upstream, 99 of 100", "upstream99", "unknown"],
-    ["total, half", "total50", "passed"], ["upstream, half", "upstream50", "rewritten"]].map(([name, field, c]) =>
+  const latency = [["total, 99 of 100", "total99", "passed"], ["upstream, 99 of 100", "upstream99", "unknown"],
+    ["total, half", "total50", "local"], ["upstream, half", "upstream50", "rewritten"]].map(([name, field, c]) =>
     ({ name, color: color(c), values: history.map((p) => p[field] || 0), now: seconds(point[field]) }));
   lines("latencyChart", latency, { format: seconds });
   key("latencyKey", latency);
