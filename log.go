@@ -10,11 +10,11 @@ import (
 	"sessiongate/config"
 )
 
-// newLogger returns a logger that writes to w: JSON lines, or columns for people on a terminal.
-func newLogger(c config.Log, w io.Writer) *zap.Logger {
-	level, err := zapcore.ParseLevel(c.Level)
+// newLogger returns a logger that writes to w: JSON lines, or columns for people on a terminal. Its level can be changed while it is in use.
+func newLogger(c config.Log, w io.Writer) (*zap.Logger, zap.AtomicLevel) {
+	level, err := zap.ParseAtomicLevel(c.Level)
 	if err != nil { // the configuration was checked
-		level = zapcore.InfoLevel
+		level = zap.NewAtomicLevelAt(zapcore.InfoLevel)
 	}
 	conf := zap.NewProductionEncoderConfig()
 	conf.TimeKey, conf.EncodeTime = "time", zapcore.ISO8601TimeEncoder
@@ -24,7 +24,7 @@ func newLogger(c config.Log, w io.Writer) *zap.Logger {
 		conf.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(conf)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), level
 }
 
 // terminal tells whether someone is likely to be looking at what is read from or written to f.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"sessiongate/admin"
 	"sessiongate/command"
 	"sessiongate/config"
 	"sessiongate/proxy"
@@ -40,14 +41,22 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, p.stderr)
+	log, level := newLogger(cfg.Log, p.stderr)
 	defer func() { _ = log.Sync() }() // a terminal can't be synced, and says so
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	command.Extend(cfg.Commands.Extras())
 	runtime.GOMAXPROCS(threads(cfg))
-	r := &reloader{p: p, log: log, started: cfg, files: files, certs: &certificates{}}
+	trail, err := admin.OpenTrail(cfg.Log, log)
+	if err != nil {
+		return err
+	}
+	defer trail.Close()
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	r := &reloader{p: p, log: log, started: cfg, files: files, certs: &certificates{}, asked: make(chan asking), trail: trail}
+	r.now.Store(&cfg)
 	conf, err := r.certs.load(cfg, files)
 	if err != nil {
 		return err
@@ -66,7 +75,17 @@ func (p *program) serve(ctx context.Context) error {
 	defer func() { r.stage.closeAllBut(&stage{}) }()
 	pool := r.stage.main.Pool
 	p.banner(log, cfg, listeners, pool.Addr())
-	r.server = proxy.New(limits(cfg), pool, r.stage.tenants, log)
+	to := limits(cfg)
+	if trail != nil {
+		to.Audit = trail.Event
+	}
+	r.server = proxy.New(to, pool, r.stage.tenants, log)
+	closeAdmin, err := openAdmin(ctx, cfg, r, level, drain)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	defer closeAdmin()
 	if cfg.Commands.Learn {
 		go proxy.Learn(ctx, pool, log)
 	}
@@ -113,6 +132,10 @@ func limits(cfg config.Config) proxy.Config {
 		Version:    version(),
 		Facade:     cfg.ClusterFacade,
 		Announce:   cfg.ClusterAnnounce,
+		Metrics:    cfg.Metrics,
+		Slow:       time.Duration(cfg.SlowLog.Threshold),
+		SlowLength: cfg.SlowLog.Length,
+		Keys:       keyForm(cfg.Log),
 	}
 }
 

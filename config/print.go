@@ -22,6 +22,7 @@ func (c Config) String() string {
 	}
 	fromFile(&c.Upstream.Password, c.Upstream.PasswordFile)
 	fromFile(&c.Upstream.Sentinel.Password, c.Upstream.Sentinel.PasswordFile)
+	fromFile(&c.Admin.Token, c.Admin.TokenFile)
 	c.Tenants = slices.Clone(c.Tenants)
 	c.Rate = c.Rate.inForce()
 	for i := range c.Tenants {

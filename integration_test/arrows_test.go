@@ -21,7 +21,8 @@ var arrows = map[string][]string{
 	"proxy":            {"resp", "command", "policy", "upstream", "credential"},
 	"audit":            {"policy"},
 	"capacity":         {"policy", "proxy", "resp", "upstream"},
-	"":                 {"audit", "capacity", "command", "config", "credential", "policy", "proxy", "resp", "upstream"},
+	"admin":            {"audit", "command", "config", "policy", "proxy", "resp", "upstream"},
+	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "policy", "proxy", "resp", "upstream"},
 	"bench":            {"command", "config", "policy", "proxy", "resp", "upstream"},
 	"integration_test": {"command"},
 }

@@ -134,7 +134,7 @@ func parseTimeout(text string) (seconds float64, err error) {
 // await returns when the batch is done (nil), or when the client has left. What the client sends meanwhile is kept.
 func (s *Session) await(ctx context.Context, own *own) error {
 	for {
-		if s.srv.draining.Load() {
+		if s.srv.draining.Load() || s.srv.pausing.now.Load() != nil {
 			s.letGo(ctx, own)
 		}
 		err := s.in.await()

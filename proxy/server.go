@@ -43,6 +43,12 @@ type Config struct {
 	Version    string        // of Sessiongate, for INFO
 	Facade     bool          // clients see a cluster of one node, the proxy, whatever the upstream is
 	Announce   string        // host:port of that node; empty: where the client has connected to
+
+	Metrics    bool          // count by tenant and command, and measure how long they take
+	Slow       time.Duration // what takes so long goes into the slow log; 0: nothing does
+	SlowLength int           // how many of those are kept
+	Keys       KeyForm       // of keys in logs
+	Audit      func(Event)   // is told of refusals and logins, and must not block; nil: nobody is
 }
 
 // Defaults are Redis's own limits where Redis has them.
@@ -55,6 +61,7 @@ func Defaults() Config {
 		Write:     time.Minute,
 		KeepAlive: 300 * time.Second,
 		Drain:     30 * time.Second,
+		Metrics:   true,
 	}
 }
 
@@ -70,6 +77,11 @@ type Server struct {
 	recent   policy.Recent  // of the upstreams' keys
 	written  policy.Written // where replicas may answer
 	started  time.Time
+
+	slow     slowLog
+	measures bool   // how long commands take
+	nobody   *tally // of clients that have not authenticated
+	pausing  pausing
 
 	lastID   atomic.Int64
 	Counts   Counts
@@ -100,6 +112,9 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 		suspects: newSuspects(),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
+		slow:     slowLog{threshold: cfg.Slow, show: cfg.Keys, ring: make([]SlowEntry, 0, cfg.SlowLength)},
+		measures: cfg.Metrics || cfg.Slow > 0,
+		nobody:   newTally(),
 	}
 	s.tenants.Store(newTenants(list, pool))
 	s.clock.Store(s.started.Unix())
@@ -128,6 +143,7 @@ func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	case err = <-failed:
 	}
 	s.draining.Store(true)
+	s.pausing.end()
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}

@@ -74,12 +74,14 @@ func (s *Session) placeUnit(c cmd) {
 	switch {
 	case !ok && c.spec.Grouped() && c.spec.ArityOK(len(c.args)): // Redis would ask for the keys' node first
 		s.refuse(appendArity(s.local, c.spec.RedisName()))
+		s.countPlaced(c)
 		return
 	case slot == severalSlots && c.spec.Split != command.Together && !inTx:
 		s.placeSplit(c)
 		return
 	case slot == severalSlots, inTx && slot >= 0 && s.tx.slot >= 0 && slot != s.tx.slot:
 		s.refuse(redcon.AppendError(s.local, errCrossSlot))
+		s.countPlaced(c)
 		return
 	}
 	s.placeOne(c)

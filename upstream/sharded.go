@@ -201,6 +201,7 @@ func (s Stats) plus(o Stats) Stats {
 	s.Connections += o.Connections
 	s.Dedicated += o.Dedicated
 	s.Reconnects += o.Reconnects
+	s.Holds += o.Holds
 	s.InFlight += o.InFlight
 	s.BytesIn += o.BytesIn
 	s.BytesOut += o.BytesOut
@@ -209,7 +210,7 @@ func (s Stats) plus(o Stats) Stats {
 
 // ever is what has been counted since the beginning.
 func (s Stats) ever() Stats {
-	return Stats{Reconnects: s.Reconnects, BytesIn: s.BytesIn, BytesOut: s.BytesOut}
+	return Stats{Reconnects: s.Reconnects, Holds: s.Holds, BytesIn: s.BytesIn, BytesOut: s.BytesOut}
 }
 
 // trouble tells the cluster that a node of it has lost a connection, or can't make one.
