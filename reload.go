@@ -33,6 +33,8 @@ type reloader struct {
 	stage   *stage
 	files   *files
 
+	supervisor supervisor // is told of reloads
+
 	life    context.Context // ends when the last client is gone
 	retired sync.WaitGroup  // of upstreams that wait for their last client
 }
@@ -74,6 +76,8 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 func (r *reloader) reload(ctx context.Context, why string) {
 	files := newFiles(r.files)
 	defer func() { r.files = files }()
+	r.supervisor.reloading()
+	defer r.supervisor.serving()
 	cfg, err := config.Load(r.p.flags, r.p.environ, files.read)
 	if err == nil {
 		err = r.apply(ctx, cfg, files)

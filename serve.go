@@ -27,7 +27,9 @@ func (p *program) serveCommand() *cobra.Command {
 		Long: "Accept clients and forward their commands to the upstream under the rules.\n\n" +
 			"Without a configuration and an upstream, sessions are kept in memory, for trying things out.\n" +
 			"A configuration file that has changed is put into force, and so it is at SIGHUP.\n" +
-			"SIGTERM or SIGINT lets clients finish what is under way, a second one ends at once.",
+			"SIGTERM or SIGINT lets clients finish what is under way, a second one ends at once.\n" +
+			"At SIGUSR2 the program is started anew on the same listening sockets; once that process serves,\n" +
+			"this one lets its clients finish.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
@@ -45,6 +47,9 @@ func (p *program) serve(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGUSR2)
+	defer signal.Stop(again)
 	command.Extend(cfg.Commands.Extras())
 	runtime.GOMAXPROCS(threads(cfg))
 	r := &reloader{p: p, log: log, started: cfg, files: files, certs: &certificates{}}
@@ -53,18 +58,29 @@ func (p *program) serve(ctx context.Context) error {
 		return err
 	}
 	r.certs.use(conf)
-	listeners, err := listen(ctx, cfg, r.certs)
+	sockets, err := inherit(p.environ, os.Getpid())
+	if err != nil {
+		return err
+	}
+	listeners, err := sockets.listeners(ctx, cfg, r.certs)
 	if err != nil {
 		return err
 	}
 	if r.stage, err = openStage(cfg, log); err != nil {
-		closeAll(listeners)
+		sockets.closeAll()
 		return err
 	}
 	defer func() { r.stage.closeAllBut(&stage{}) }()
 	pool := r.stage.pools[cfg.Upstream].Pool
 	p.banner(log, cfg, listeners, pool.Addr())
 	r.server = proxy.New(limits(cfg), pool, r.stage.tenants, log)
+	next := p.succession(cfg, log, sockets, listeners)
+	if err := next.ready(ctx, r.stage); err != nil {
+		return err
+	}
+	r.supervisor = next.supervisor
+	ctx, end := next.begin(ctx, again, r.server.Alive)
+	defer end()
 	if cfg.Commands.Learn {
 		go proxy.Learn(ctx, pool, log)
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -57,6 +58,9 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 		err = own.pump.receive(&s.batch)
 	}
 	switch {
+	case err == nil && s.srv.lastCall.Load() && bytes.HasPrefix(s.batch.Replies[0].Raw, []byte("-UNBLOCKED ")):
+		s.quit = true // with no answer: so a driver asks again, on its next connection
+		return false
 	case err == nil:
 		return true
 	case errors.Is(err, errLeft):
@@ -126,7 +130,7 @@ func parseTimeout(text string) (seconds float64, err error) {
 // await returns when the batch is done (nil), or when the client has left. What the client sends meanwhile is kept.
 func (s *Session) await(ctx context.Context, own *own) error {
 	for {
-		if s.srv.draining.Load() {
+		if s.srv.lastCall.Load() {
 			s.letGo(ctx, own)
 		}
 		err := s.in.await()
@@ -162,10 +166,10 @@ func (s *Session) await(ctx context.Context, own *own) error {
 // unblockTries is how long a command that is to wait no longer has before it is told again: it may just be on its way.
 const unblockTries = 10 * time.Millisecond
 
-// letGo ends the wait as if the command's time were over. Only the upstream can do that without losing an element: it has taken
-// one, and then the reply holds it, or it takes none.
+// letGo ends the wait. Only the upstream can do that without losing an element: it has taken one, and then the reply holds it,
+// or it takes none, and the reply is an error.
 func (s *Session) letGo(ctx context.Context, own *own) {
-	b := upstream.Batch{Req: appendCommand(nil, unblock(own.conn.ID, "TIMEOUT")), Count: 1}
+	b := upstream.Batch{Req: appendCommand(nil, unblock(own.conn.ID, "ERROR")), Count: 1}
 	_ = s.pool().Link(2, s.pool().DB()).Do(ctx, &b)
 	_ = s.conn.SetReadDeadline(time.Now().Add(unblockTries))
 }
