@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"io"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -25,7 +26,13 @@ func (g *gate) end(t *testing.T) (began time.Time) {
 	t.Helper()
 	began = time.Now()
 	g.signal(t, syscall.SIGTERM)
-	eventually(t, "it says that it stops", func() bool { return strings.Contains(g.out.String(), "stopping: ") })
+	eventually(t, "nobody is let in any more", func() bool {
+		c, err := net.Dial("tcp", g.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
 	return began
 }
 

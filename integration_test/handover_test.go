@@ -19,7 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// line is one of the log.
+// logLine is one line of the log.
 type logLine struct {
 	Time    time.Time `json:"time"`
 	Message string    `json:"msg"`
