@@ -12,9 +12,15 @@ import (
 
 // newLogger returns a logger that writes to w: JSON lines, or columns for people on a terminal.
 func newLogger(c config.Log, w io.Writer) *zap.Logger {
-	level, err := zapcore.ParseLevel(c.Level)
+	log, _ := newLeveledLogger(c, w)
+	return log
+}
+
+// newLeveledLogger is newLogger, with the level for changing while it is in use.
+func newLeveledLogger(c config.Log, w io.Writer) (*zap.Logger, zap.AtomicLevel) {
+	level, err := zap.ParseAtomicLevel(c.Level)
 	if err != nil { // the configuration was checked
-		level = zapcore.InfoLevel
+		level = zap.NewAtomicLevelAt(zapcore.InfoLevel)
 	}
 	conf := zap.NewProductionEncoderConfig()
 	conf.TimeKey, conf.EncodeTime = "time", zapcore.ISO8601TimeEncoder
@@ -24,7 +30,7 @@ func newLogger(c config.Log, w io.Writer) *zap.Logger {
 		conf.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(conf)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), level
 }
 
 // terminal tells whether someone is likely to be looking at what is read from or written to f.

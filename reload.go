@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sessiongate/admin"
 	"sessiongate/command"
 	"sessiongate/config"
 	"sessiongate/proxy"
@@ -32,6 +33,9 @@ type reloader struct {
 	certs   *certificates
 	stage   *stage
 	files   *files
+	now     atomic.Pointer[config.Config] // in force
+	asked   chan asking                   // by operators
+	trail   *admin.Trail
 
 	supervisor supervisor // is told of reloads
 
@@ -63,17 +67,21 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			r.reload(ctx, "SIGHUP")
+			_ = r.reload(ctx, "SIGHUP")
+		case a := <-r.asked:
+			a.done <- r.reload(ctx, a.why)
 		case <-tick.C:
 			if r.files.changed() {
-				r.reload(ctx, "a file has changed")
+				_ = r.reload(ctx, "a file has changed")
 			}
 		}
 	}
 }
 
 // reload reads the configuration and puts it into force, all of it or nothing.
-func (r *reloader) reload(ctx context.Context, why string) {
+func (r *reloader) reload(ctx context.Context, why string) (err error) {
+	r.trail.Reopen()
+	defer func() { r.trail.Reloaded(why, err) }()
 	files := newFiles(r.files)
 	defer func() { r.files = files }()
 	r.supervisor.reloading()
@@ -85,9 +93,10 @@ func (r *reloader) reload(ctx context.Context, why string) {
 	if err != nil {
 		r.server.Counts.FailedReloads.Add(1)
 		r.log.Error("reload failed, nothing has changed", zap.String("why", why), zap.Strings("errors", strings.Split(err.Error(), "\n")))
-		return
+		return err
 	}
 	r.server.Counts.Reloads.Add(1)
+	r.now.Store(&cfg)
 	var names []string
 	for _, t := range cfg.Everyone() {
 		names = append(names, t.Name)
@@ -95,6 +104,29 @@ func (r *reloader) reload(ctx context.Context, why string) {
 	r.log.Info("reloaded", zap.String("why", why), zap.Strings("tenants", names))
 	if fixed := cfg.Fixed(r.started); len(fixed) > 0 {
 		r.log.Warn("these settings have changed and take a restart", zap.Strings("settings", fixed))
+	}
+	return nil
+}
+
+// asking is a reload that an operator waits for.
+type asking struct {
+	why  string
+	done chan error // capacity 1
+}
+
+// ask has the configuration put into force anew, and returns what became of that.
+func (r *reloader) ask(ctx context.Context, why string) error {
+	a := asking{why, make(chan error, 1)}
+	select {
+	case r.asked <- a:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-a.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"sessiongate/admin"
 	"sessiongate/command"
 	"sessiongate/config"
 	"sessiongate/proxy"
@@ -42,7 +43,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, p.stderr)
+	log, level := newLeveledLogger(cfg.Log, p.stderr)
 	defer func() { _ = log.Sync() }() // a terminal can't be synced, and says so
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -52,7 +53,15 @@ func (p *program) serve(ctx context.Context) error {
 	defer signal.Stop(again)
 	command.Extend(cfg.Commands.Extras())
 	runtime.GOMAXPROCS(threads(cfg))
-	r := &reloader{p: p, log: log, started: cfg, files: files, certs: &certificates{}}
+	trail, err := admin.OpenTrail(cfg.Log, log)
+	if err != nil {
+		return err
+	}
+	defer trail.Close()
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	r := &reloader{p: p, log: log, started: cfg, files: files, certs: &certificates{}, asked: make(chan asking), trail: trail}
+	r.now.Store(&cfg)
 	conf, err := r.certs.load(cfg, files)
 	if err != nil {
 		return err
@@ -73,7 +82,17 @@ func (p *program) serve(ctx context.Context) error {
 	defer func() { r.stage.closeAllBut(&stage{}) }()
 	pool := r.stage.pools[cfg.Upstream].Pool
 	p.banner(log, cfg, listeners, pool.Addr())
-	r.server = proxy.New(limits(cfg), pool, r.stage.tenants, log)
+	to := limits(cfg)
+	if trail != nil {
+		to.Audit = trail.Event
+	}
+	r.server = proxy.New(to, pool, r.stage.tenants, log)
+	closeAdmin, err := openAdmin(ctx, cfg, r, sockets, level, drain)
+	if err != nil {
+		sockets.closeAll()
+		return err
+	}
+	defer closeAdmin()
 	next := p.succession(cfg, log, sockets, listeners)
 	if err := next.ready(ctx, r.stage); err != nil {
 		return err
@@ -125,6 +144,10 @@ func limits(cfg config.Config) proxy.Config {
 		KeepAlive:  time.Duration(l.KeepAlive),
 		Drain:      time.Duration(cfg.Drain),
 		Version:    version(),
+		Metrics:    cfg.Metrics,
+		Slow:       time.Duration(cfg.SlowLog.Threshold),
+		SlowLength: cfg.SlowLog.Length,
+		Keys:       keyForm(cfg.Log),
 	}
 }
 

@@ -31,6 +31,8 @@ type socket struct {
 	name    string // as in the configuration; "" if systemd has opened it
 	all     *sockets
 	closing atomic.Bool
+
+	operators bool // for operators, not clients
 }
 
 const (
@@ -187,6 +189,9 @@ func (s *sockets) handedOver() {
 	for _, l := range s.inUse {
 		if file, ok := l.Listener.(*net.UnixListener); ok {
 			file.SetUnlinkOnClose(false)
+		}
+		if l.operators { // who asks how it goes means the process that serves
+			_ = l.Listener.Close()
 		}
 	}
 }

@@ -15,11 +15,13 @@ import (
 // check reports every value, and every pair of values, that can't be worked with. It changes nothing.
 func (l *ledger) check(c *Config) {
 	l.listeners(c)
+	l.admin(c)
 	l.upstream("upstream", c.Upstream)
 	l.numbers(c)
 	l.oneOf("tls.min_version", c.TLS.MinVersion, "1.2", "1.3")
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "auto", "json", "console")
+	l.oneOf("log.keys", c.Log.Keys, "shortened", "hashed")
 	l.commands(c)
 	l.tenants(c)
 	l.lifetimes(c)
@@ -146,6 +148,8 @@ func (l *ledger) numbers(c *Config) {
 		{"limits.login", int64(c.Limits.Login), 0, ""},
 		{"limits.write", int64(c.Limits.Write), 0, ""},
 		{"limits.keepalive", int64(c.Limits.KeepAlive), 0, ""},
+		{"slow_log.threshold", int64(c.SlowLog.Threshold), 0, ""},
+		{"slow_log.length", int64(c.SlowLog.Length), 1, ""},
 		{"threads", int64(c.Threads), 0, ""},
 		{"drain", int64(c.Drain), 0, ""},
 	} {
@@ -245,6 +249,12 @@ func (l *ledger) secrets(c *Config, readFile func(string) ([]byte, error)) {
 	passwords := func(path string, p *Credentials) {
 		if p.PasswordFile != "" && p.Password == "" {
 			p.FromFile = fetch(join(path, "password_file"), p.PasswordFile)
+		}
+	}
+	if a := &c.Admin; a.TokenFile != "" && a.Token == "" {
+		if lines := fetch("admin.token_file", a.TokenFile); len(lines) > 0 {
+			a.Token = lines[0]
+			l.token("admin.token_file", a.Token)
 		}
 	}
 	upstream("upstream", &c.Upstream)

@@ -30,6 +30,10 @@ type Config struct {
 
 	Commands Commands `yaml:"commands"`
 
+	Admin   Admin   `yaml:"admin"`
+	Metrics bool    `yaml:"metrics"` // count by tenant and command, and measure how long commands take
+	SlowLog SlowLog `yaml:"slow_log,short=threshold"`
+
 	Log     Log      `yaml:"log"`
 	Threads int      `yaml:"threads"` // at once in Go code; 0: the program chooses
 	Drain   Duration `yaml:"drain"`   // how long clients may take to finish at the end
@@ -144,6 +148,11 @@ type CustomCommand struct {
 type Log struct {
 	Level  string `yaml:"level"`  // "debug", "info", "warn" or "error"
 	Format string `yaml:"format"` // "json", "console", or "auto": console on a terminal
+
+	// How keys are shown, whose ids would let readers be somebody else: "shortened", to what comes before an id and a hash, or "hashed".
+	Keys      string `yaml:"keys"`
+	KeySecret Secret `yaml:"key_secret"` // of that hash; "": another at each start
+	Audit     string `yaml:"audit"`      // refusals, logins, reloads and what operators do, as JSON lines: off, log, or the path of a file
 }
 
 // Default returns what is in force where nothing else is said. It has no upstream and no rules.
@@ -162,8 +171,10 @@ func Default() Config {
 			Write:     Duration(time.Minute),
 			KeepAlive: Duration(5 * time.Minute),
 		},
-		Log:   Log{Level: "info", Format: "auto"},
-		Drain: Duration(30 * time.Second),
+		Metrics: true,
+		SlowLog: SlowLog{Threshold: Duration(10 * time.Millisecond), Length: 128},
+		Log:     Log{Level: "info", Format: "auto", Keys: "shortened", Audit: AuditOff},
+		Drain:   Duration(30 * time.Second),
 	}
 }
 

@@ -174,7 +174,7 @@ func TestLoad_full(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk := files{"f": string(text), "/secrets/wiki": "two\n"}
+	disk := files{"f": string(text), "/secrets/wiki": "two\n", "/secrets/admin": "operators-token-1\n"}
 	first, err := config.Load(config.Flags{File: "f"}, nil, disk.read)
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +185,7 @@ func TestLoad_full(t *testing.T) {
 		case "Config.Namespace", "Config.Rules", "Config.Mode", "Config.ReadOnly", "Rate.Commands", "Rate.Burst": // the short form
 		case "Credentials.Password", "Credentials.PasswordFile", "Credentials.Passwords", "Credentials.FromFile":
 		case "Upstream.PasswordFile": // beside a password
+		case "Admin.Listen.Mode": // of unix://
 		default:
 			t.Errorf("%s is still at its default", name)
 		}

@@ -21,6 +21,7 @@ func (c Config) String() string {
 		}
 	}
 	fromFile(&c.Upstream.Password, c.Upstream.PasswordFile)
+	fromFile(&c.Admin.Token, c.Admin.TokenFile)
 	c.Tenants = slices.Clone(c.Tenants)
 	c.Rate = c.Rate.inForce()
 	for i := range c.Tenants {

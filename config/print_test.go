@@ -31,7 +31,7 @@ rules:
 	}
 	for name, text := range texts {
 		t.Run(name, func(t *testing.T) {
-			disk := files{"f": text, "/secrets/wiki": "two\n"}
+			disk := files{"f": text, "/secrets/wiki": "two\n", "/secrets/admin": "operators-token-1\n"}
 			first, err := config.Load(config.Flags{File: "f"}, nil, disk.read)
 			if err != nil {
 				t.Fatal(err)

@@ -20,7 +20,8 @@ var arrows = map[string][]string{
 	"upstream":         {"resp"},
 	"proxy":            {"resp", "command", "policy", "upstream", "credential"},
 	"audit":            {"policy"},
-	"":                 {"audit", "command", "config", "credential", "policy", "proxy", "resp", "upstream"},
+	"admin":            {"audit", "command", "config", "policy", "proxy", "resp", "upstream"},
+	"":                 {"admin", "audit", "command", "config", "credential", "policy", "proxy", "resp", "upstream"},
 	"bench":            {"command", "config", "policy", "proxy", "resp", "upstream"},
 	"integration_test": {"command"},
 }

@@ -29,3 +29,12 @@ func (p *Policy) MatchKeyless() Match {
 	}
 	return Match{-1, -1}
 }
+
+// RuleNames are the display names of the rules, in their order.
+func (p *Policy) RuleNames() []string {
+	names := make([]string, len(p.sets))
+	for i, set := range p.sets {
+		names[i] = set.name
+	}
+	return names
+}

@@ -50,6 +50,7 @@ type Plan struct {
 	opts     options  // of a command that takes SET's or GETEX's, parsed once for all rules
 	ruled    int      // keys so far whose values have a limit of their own
 	lifeRule string   // the rule that has set a Life
+	Rule     int      // whose the first key is that has one, or a command without keys, counted from 1 in the policy's order; 0: none
 	salt     uint64   // tells upstream and namespace apart in Recent
 }
 
@@ -60,8 +61,9 @@ func (p *Plan) reset() {
 
 // refuse drops everything else that was planned.
 func (p *Plan) refuse(r *Refusal) {
+	rule := p.Rule
 	p.reset()
-	p.Refusal = r
+	p.Refusal, p.Rule = r, rule
 }
 
 // Bound follows a command with EXPIRE commands on one of its keys. Each is sent only when positive.
@@ -117,6 +119,7 @@ type Policy struct {
 	sets      []*ruleSet
 	index     index     // finds a key's set
 	keyless   *ruleSet  // for commands that name no key; may be nil
+	keylessAt int       // its place in sets
 	confines  bool      // there are rules on what is written
 	ages      bool      // there are rules with a lifetime
 	salt      uint64    // of the namespace
@@ -182,7 +185,14 @@ func (p *Policy) applySets(r *Request, plan *Plan) {
 		switch name.Kind {
 		case command.In, command.Out:
 			keys++
-			if at := p.index.find(r.Args[name.Arg]); at != noSet && !p.sets[at].apply(r, i, plan) {
+			at := p.index.find(r.Args[name.Arg])
+			if at == noSet {
+				continue
+			}
+			if plan.Rule == 0 {
+				plan.Rule = at + 1
+			}
+			if !p.sets[at].apply(r, i, plan) {
 				return
 			}
 		case command.Sub:
@@ -192,6 +202,7 @@ func (p *Policy) applySets(r *Request, plan *Plan) {
 		}
 	}
 	if keys == 0 && p.keyless != nil {
+		plan.Rule = p.keylessAt + 1
 		p.keyless.apply(r, noKey, plan)
 	}
 	if plan.ruled > 0 && plan.ruled < keys { // the others' values may have any length

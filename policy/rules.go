@@ -106,7 +106,7 @@ func (c Config) build() *Policy {
 		if len(set.globs) == 0 {
 			p.index.add(compileGlob("*"), i)
 			if p.keyless == nil {
-				p.keyless = set
+				p.keyless, p.keylessAt = set, i
 			}
 		}
 	}

@@ -54,6 +54,8 @@ func (s *Session) composes(spec *command.Spec) handler {
 // aside runs the command that left the line, if there is one. It reports whether there may be more to decide.
 func (s *Session) aside(ctx context.Context, c cmd) bool {
 	defer s.settle()
+	defer s.steppedAside(c, s.srv.elapsed(), s.acct.counted)
+	s.acct.waited = 0
 	switch {
 	case len(c.args) == 0:
 		return c.more
@@ -165,8 +167,8 @@ func (s *Session) allowed(c cmd) bool {
 	if s.plan.Refusal == nil {
 		return true
 	}
-	s.srv.Counts.Refused.Add(1)
-	s.srv.refused.note(s.tenant.Name, c.spec.Name, s.plan.Refusal)
+	s.noteRefusal(c.spec.Name, s.plan.Refusal)
+	s.count(c.spec, Refused, 0, uint16(s.plan.Rule))
 	s.reply(s.plan.Refusal.AppendRESP(nil))
 	return false
 }

@@ -65,6 +65,7 @@ func (s *Session) authenticate(ctx context.Context, user, password []byte) (errT
 	if refusal := s.login(t, all); refusal != nil {
 		return refusal.Text
 	}
+	s.srv.tell(Event{Kind: EventLogin, Tenant: t.Name, User: t.User, Client: s.ref()})
 	return ""
 }
 
@@ -76,6 +77,7 @@ func (s *Session) failedLogin(ctx context.Context, all *tenants, user []byte) {
 	if all.hasUser(string(user)) {
 		name = string(user)
 	}
+	s.srv.tell(Event{Kind: EventLoginFailed, User: name, Client: s.ref()})
 	delay, due, held := s.srv.suspects.note(at, time.Now())
 	if due {
 		s.srv.log.Warn("wrong password", zap.String("addr", at), zap.String("user", name), zap.Int("not_logged_before", held))

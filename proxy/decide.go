@@ -14,6 +14,7 @@ func (s *Session) decide(c cmd) bool {
 		return false
 	case s.tenant == nil && (c.spec == nil || c.spec.Flags&command.PreAuth == 0):
 		s.refuse(appendLockedOut(s.local, c))
+		s.count(c.spec, Refused, 0, 0)
 		return true
 	case s.tenant == nil:
 		return false
@@ -33,6 +34,7 @@ func (s *Session) place(c cmd) {
 	} else if s.known(c) {
 		s.govern(c)
 	}
+	s.countPlaced(c)
 	refused := s.slots[len(s.slots)-1].text
 	if !refused && s.policy.Shadow() != nil {
 		s.observe(c)
@@ -161,6 +163,5 @@ func (s *Session) refuse(withText []byte) {
 // denied answers a command that a rule refuses, counts and logs it.
 func (s *Session) denied(r *policy.Refusal, spec *command.Spec) {
 	s.refuse(r.AppendRESP(s.local))
-	s.srv.Counts.Refused.Add(1)
-	s.srv.refused.note(s.tenant.Name, spec.Name, r)
+	s.noteRefusal(spec.Name, r)
 }

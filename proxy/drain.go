@@ -34,6 +34,7 @@ var errDrained = errors.New("the server ends")
 func (s *Server) drain(listeners []net.Listener, cut context.CancelFunc) {
 	end := time.Now().Add(s.cfg.Drain)
 	s.draining.Store(true)
+	s.pausing.end()
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}

@@ -97,7 +97,9 @@ func (s *Session) writeThrough(dst, raw []byte) []byte {
 	s.writing.Store(s.srv.clock.Load())
 	for _, b := range [...][]byte{dst, raw} {
 		if s.broken == nil {
-			_, s.broken = s.conn.Write(b)
+			var n int
+			n, s.broken = s.conn.Write(b)
+			s.acct.bytesOut.Add(int64(n))
 		}
 	}
 	s.writing.Store(0)
@@ -167,8 +169,7 @@ func (s *Session) show(dst, raw []byte, sl *slot) []byte {
 // oversize answers in place of a value above the limit, which was discarded as it streamed in.
 func (s *Session) oversize(dst []byte, sl *slot, got int64) []byte {
 	r := policy.Oversize(sl.rule, sl.limit, got)
-	s.srv.Counts.Refused.Add(1)
-	s.srv.refused.note(s.tenant.Name, sl.spec.Name, r)
+	s.noteRefusal(sl.spec.Name, r)
 	return r.AppendRESP(dst)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -35,6 +36,10 @@ type flight struct {
 	cut    bool     // there was no room for more values
 	lost   error    // why there are no replies
 	sent   bool     // started on a link that has not been waited for
+
+	began, departed time.Duration // since the server's start
+	first           cmd           // valid while the reader's reads are as in read
+	read            uint
 }
 
 // begin empties the batch and takes the tenant's policy, once: a reload never splits a batch.
@@ -54,7 +59,9 @@ func (s *Session) begin() {
 	if s.tenant != nil {
 		s.policy = s.tenant.Policy()
 	}
-	s.tick = s.srv.tick()
+	s.flight.began = s.srv.elapsed()
+	s.flight.first = cmd{}
+	s.tick = s.flight.began.Milliseconds()
 	s.route()
 }
 
@@ -86,7 +93,14 @@ func (s *Session) seal() {
 func (s *Session) exchange(ctx context.Context) error {
 	s.seal()
 	s.batch.Max = s.srv.cfg.Output
+	var sent time.Duration
+	if s.srv.measures {
+		sent = s.srv.elapsed()
+	}
 	err := s.link.Do(ctx, &s.batch)
+	if s.srv.measures {
+		s.acct.waited += s.srv.elapsed() - sent
+	}
 	if err != nil {
 		s.bereave()
 	}
@@ -152,6 +166,9 @@ func (s *Session) depart(ctx context.Context) {
 	}
 	s.seal()
 	s.batch.Max = s.srv.cfg.Output
+	if s.srv.measures {
+		s.departed = s.srv.elapsed()
+	}
 	if link, ok := s.link.(upstream.Pipeliner); ok {
 		s.lost = link.Start(context.Background(), &s.batch)
 		s.sent = s.lost == nil
@@ -170,6 +187,7 @@ func (s *Session) land(ctx context.Context) {
 	if s.sent {
 		s.lost = s.link.(upstream.Pipeliner).Wait(context.Background(), &s.batch)
 	}
+	s.landed()
 	s.asked -= s.flight.asked
 	if s.lost != nil {
 		s.failed(s.lost)
@@ -198,6 +216,7 @@ func (s *Session) goOn(ctx context.Context, aside cmd) (more bool) {
 			if s.flush() != nil {
 				break // it comes up again at the end
 			}
+			s.settleAccount()
 		}
 		return !s.quit && s.broken == nil
 	}

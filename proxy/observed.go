@@ -88,12 +88,17 @@ func (l *observedLog) write(c sighting, n int, more ...zap.Field) {
 // note counts what enforcing would do with a command of this client's.
 func (s *Session) note(name string, r *policy.Refusal, verdict string) {
 	a := s.about.Load()
+	s.srv.observed.note(sighting{s.tenant.Name, r.Rule, r.Kind, verdict, name,
+		a.name[:min(len(a.name), longestName)], a.library()}, r.Text)
+}
+
+// library is what the client says of its library.
+func (a *about) library() string {
 	library := a.libName
 	if a.libVer != "" {
 		library += " " + a.libVer
 	}
-	s.srv.observed.note(sighting{s.tenant.Name, r.Rule, r.Kind, verdict, name,
-		a.name[:min(len(a.name), longestName)], library[:min(len(library), longestName)]}, r.Text)
+	return library[:min(len(library), longestName)]
 }
 
 // commandName is what is logged as the command. What is in no table might be anything, so only what looks like a name is said.

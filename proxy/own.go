@@ -116,7 +116,7 @@ func (s *Session) pumped(ctx context.Context) (*own, error) {
 	if err == nil && o.pump == nil {
 		tenant := s.tenant
 		o.pump = &pump{
-			conn: o.conn, client: s.conn, writing: &s.writing, proto: s.proto, output: s.srv.cfg.Output,
+			conn: o.conn, client: s.conn, writing: &s.writing, sent: &s.acct.bytesOut, proto: s.proto, output: s.srv.cfg.Output,
 			show:   newPushEditor(tenant.Policy().Prefix(), &o.redirect).show,
 			report: s.closed,
 		}

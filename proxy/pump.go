@@ -38,6 +38,7 @@ type pump struct {
 	max     int64         // of the replies of the batch, in bytes
 	flood   bool          // there were more
 	writing *atomic.Int64 // the session's clock of writes
+	sent    *atomic.Int64 // bytes written to the client
 	frames  []byte
 	replies []span
 	pushes  []span
@@ -122,7 +123,8 @@ func (p *pump) tell(push []byte) error {
 		return nil
 	}
 	p.writing.Store(time.Now().Unix())
-	_, err := p.client.Write(push)
+	n, err := p.client.Write(push)
+	p.sent.Add(int64(n))
 	p.writing.Store(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.report("it does not take what it is sent")
@@ -290,10 +292,13 @@ func (p *pump) writeReplies(b []byte) (int, error) {
 	n, err := 0, error(nil)
 	if len(b) > 0 {
 		n, err = p.client.Write(b)
+		p.sent.Add(int64(n))
 	}
 	for _, each := range p.pushes {
 		if err == nil {
-			_, err = p.client.Write(p.frames[each.start:each.end])
+			var m int
+			m, err = p.client.Write(p.frames[each.start:each.end])
+			p.sent.Add(int64(m))
 		}
 	}
 	p.pushes = p.pushes[:0]

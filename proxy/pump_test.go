@@ -77,7 +77,7 @@ func newTestPump(t *testing.T, client net.Conn, do script) (p *pump, told chan s
 	t.Helper()
 	told = make(chan string, 1)
 	p = &pump{
-		conn: scripted(t, do), client: client, writing: new(atomic.Int64), proto: 3, output: 1 << 10,
+		conn: scripted(t, do), client: client, writing: new(atomic.Int64), sent: new(atomic.Int64), proto: 3, output: 1 << 10,
 		show:   func(dst, raw []byte) []byte { return append(dst, raw...) },
 		report: func(why string) { told <- why },
 	}

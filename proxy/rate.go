@@ -89,8 +89,8 @@ func (s *Session) overRate(c cmd) bool {
 		Text: fmt.Sprintf("DENIED rate: the limit is %d commands a second, %d at once; %d came within the last second (tenant %s)",
 			t.Rate.Commands, t.Rate.depth(), got, strconv.Quote(t.Name))}
 	s.refuse(r.AppendRESP(s.local))
-	s.srv.Counts.Refused.Add(1)
-	s.srv.refused.note(t.Name, name, r)
+	s.noteRefusal(name, r)
+	s.count(c.spec, Refused, 0, 0)
 	if s.cached(c) {
 		s.batch.Req = appendCommand(s.batch.Req, next)
 		s.batch.Count++

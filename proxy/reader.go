@@ -37,6 +37,8 @@ type reader struct {
 	check      check  // of the command at start
 
 	got    int   // bytes of the read under way
+	total  int64 // bytes ever
+	reads  uint  // how often what next returned has become invalid
 	lost   error // the connection is over once the commands that have arrived are handed out
 	broken error // so it is because of what the client sent
 }
@@ -64,6 +66,7 @@ func (r *reader) authed(yes bool) { r.check.strict = !yes }
 // protocolError comes when all whole commands before the violation have been handed out.
 func (r *reader) fill() error {
 	r.held = false
+	r.reads++
 	if r.block != nil {
 		r.block.args = r.block.args[:0]
 	}
@@ -115,6 +118,7 @@ func (r *reader) poll() bool {
 		return false
 	}
 	r.held = false
+	r.reads++
 	if r.block != nil {
 		r.block.args = r.block.args[:0]
 		r.compact()
@@ -154,6 +158,7 @@ func (r *reader) buffered() int { return r.end - r.start }
 // shrink gives the buffer back if there is nothing in it. It ends the validity of what next returned.
 func (r *reader) shrink() {
 	r.held = false
+	r.reads++
 	if r.block != nil && r.start == r.end {
 		r.release()
 	}
@@ -217,6 +222,7 @@ func (r *reader) more() error {
 		r.makeRoom()
 		r.got, err = r.conn.Read(r.block.data[r.end:])
 		r.end += r.got
+		r.total += int64(r.got)
 	}
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		r.lost = err
@@ -253,6 +259,7 @@ func (r *reader) drain(fd uintptr) (done bool) {
 			return true
 		}
 		r.got += n
+		r.total += int64(n)
 		r.end += n
 		if n < len(room) {
 			return true

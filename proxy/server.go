@@ -41,6 +41,12 @@ type Config struct {
 	KeepAlive  time.Duration // between TCP keep-alive probes
 	Drain      time.Duration // how long what is in flight may take at the end
 	Version    string        // of Sessiongate, for INFO
+
+	Metrics    bool          // count by tenant and command, and measure how long they take
+	Slow       time.Duration // what takes so long goes into the slow log; 0: nothing does
+	SlowLength int           // how many of those are kept
+	Keys       KeyForm       // of keys in logs
+	Audit      func(Event)   // is told of refusals and logins, and must not block; nil: nobody is
 }
 
 // Defaults are Redis's own limits where Redis has them.
@@ -53,6 +59,7 @@ func Defaults() Config {
 		Write:     time.Minute,
 		KeepAlive: 300 * time.Second,
 		Drain:     30 * time.Second,
+		Metrics:   true,
 	}
 }
 
@@ -67,6 +74,11 @@ type Server struct {
 	suspects *suspects
 	recent   policy.Recent // of the upstreams' keys
 	started  time.Time
+
+	slow     slowLog
+	measures bool   // how long commands take
+	nobody   *tally // of clients that have not authenticated
+	pausing  pausing
 
 	lastID   atomic.Int64
 	Counts   Counts
@@ -99,6 +111,9 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 		suspects: newSuspects(),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
+		slow:     slowLog{threshold: cfg.Slow, show: cfg.Keys, ring: make([]SlowEntry, 0, cfg.SlowLength)},
+		measures: cfg.Metrics || cfg.Slow > 0,
+		nobody:   newTally(),
 	}
 	s.tenants.Store(newTenants(list, pool))
 	s.clock.Store(s.started.Unix())

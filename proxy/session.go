@@ -72,7 +72,10 @@ type Session struct {
 	named   atomic.Bool           // shared: another client may be about to name its own connection upstream
 	killed  atomic.Bool           // shared: another client or a timeout asks it to leave
 	shaking atomic.Bool           // shared: it is in a TLS handshake, which no wake-up may cut short
+	busy    atomic.Bool           // shared: it has commands at hand, or on their way
 	rested  bool                  // buffers were given back since the last command
+
+	acct account
 }
 
 func newSession(srv *Server, conn net.Conn, id int64) *Session {
@@ -98,6 +101,7 @@ func (s *Session) run(ctx context.Context) {
 	defer func() { // in this order: a pump may be writing to the client
 		_ = s.conn.Close()
 		s.disown(false)
+		s.settleAccount()
 		if s.tenant != nil {
 			s.tenant.leave()
 		}
@@ -125,7 +129,11 @@ func (s *Session) serve(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
+		s.busy.Store(true)
 		for more := true; more; {
+			if err := s.hold(ctx); err != nil {
+				return err
+			}
 			if err := s.catchUp(ctx); err != nil {
 				return err
 			}
@@ -140,6 +148,8 @@ func (s *Session) serve(ctx context.Context) error {
 		if err := s.flush(); err != nil {
 			return err
 		}
+		s.settleAccount()
+		s.busy.Store(s.inMidst())
 	}
 	return nil
 }
@@ -220,6 +230,9 @@ func (s *Session) decideAll() (aside cmd) {
 		}
 		n++
 		c := cmd{spec: command.Lookup(args), args: args, raw: raw, more: true}
+		if len(s.slots) == 0 {
+			s.flight.first, s.flight.read = c, s.in.reads
+		}
 		if !s.decide(c) {
 			return c
 		}
@@ -258,5 +271,7 @@ func (s *Session) write(b []byte) (int, error) {
 	}
 	s.writing.Store(s.srv.clock.Load())
 	defer s.writing.Store(0)
-	return s.conn.Write(b)
+	n, err := s.conn.Write(b)
+	s.acct.bytesOut.Add(int64(n))
+	return n, err
 }

@@ -32,7 +32,8 @@ type TenantConfig struct {
 type Tenant struct {
 	TenantConfig
 	passwords []*credential.Credential
-	live      *live // shared with the tenants of this name before and after it
+	live      *live           // shared with the tenants of this name before and after it
+	hits      []*atomic.Int64 // by rule: commands whose first key is the rule's
 }
 
 // live is what goes on across reloads.
@@ -41,6 +42,7 @@ type live struct {
 	meter   meter
 	globs   globs
 	scripts *allScripts // those that its clients have sent
+	tally   *tally
 }
 
 // NewTenant returns a tenant, or what is wrong with a password.
@@ -48,7 +50,10 @@ func NewTenant(c TenantConfig) (*Tenant, error) {
 	if c.User == "" {
 		c.User = "default"
 	}
-	t := &Tenant{TenantConfig: c, live: &live{scripts: newAllScripts()}}
+	t := &Tenant{TenantConfig: c, live: &live{scripts: newAllScripts(), tally: newTally()}}
+	for range t.ruleNames() {
+		t.hits = append(t.hits, new(atomic.Int64))
+	}
 	for _, text := range c.Passwords {
 		password, err := credential.Parse(text)
 		if err != nil {
@@ -141,6 +146,7 @@ func (ts *tenants) inherit(old *tenants) {
 	for _, t := range ts.all {
 		if before := old.byName[t.Name]; before != nil {
 			t.live = before.live
+			t.inheritHits(before)
 		}
 		for _, password := range t.passwords {
 			if before := known[password.Text()]; before != nil {
@@ -182,4 +188,22 @@ func (ts *tenants) hasUser(user string) bool {
 // needPassword reports whether AUTH with the default user's password can succeed at all.
 func (ts *tenants) needPassword() bool {
 	return slices.ContainsFunc(ts.all, func(t *Tenant) bool { return len(t.passwords) > 0 })
+}
+
+// ruleNames are those of the tenant's rules, in their order.
+func (t *Tenant) ruleNames() []string {
+	if t.Rules == nil {
+		return nil
+	}
+	return t.Rules.RuleNames()
+}
+
+// inheritHits has rules that were there before, by name, go on counting.
+func (t *Tenant) inheritHits(before *Tenant) {
+	old := before.ruleNames()
+	for i, name := range t.ruleNames() {
+		if j := slices.Index(old, name); j >= 0 {
+			t.hits[i] = before.hits[j]
+		}
+	}
 }

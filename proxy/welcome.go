@@ -57,11 +57,11 @@ func (s *Session) login(t *Tenant, of *tenants) *policy.Refusal {
 	}
 	if t != nil {
 		if refusal := t.admit(); refusal != nil {
-			s.srv.Counts.Refused.Add(1)
-			s.srv.refused.note(t.Name, "", refusal)
+			s.srv.noteRefusal(t.Name, "", refusal, s.ref())
 			return refusal
 		}
 	}
+	s.settleCounts()
 	if old != nil {
 		s.disown(false) // what it has upstream belongs to the tenant it leaves
 		old.leave()

@@ -53,7 +53,7 @@ type set struct {
 
 // counters are what Stats shows.
 type counters struct {
-	connections, dedicated, reconnects, bytesIn, bytesOut atomic.Int64
+	connections, dedicated, reconnects, holds, bytesIn, bytesOut atomic.Int64
 }
 
 // Stats is a look at the numbers of a Pool.
@@ -61,6 +61,7 @@ type Stats struct {
 	Connections int64 // shared links that are up
 	Dedicated   int64 // dedicated connections open, idle ones included
 	Reconnects  int64 // links that came back, ever
+	Holds       int64 // batches that had to wait for a connection, ever
 	InFlight    int64 // batches sent or waiting to be sent on shared links
 	BytesIn     int64 // from the upstream, ever; shared and dedicated
 	BytesOut    int64 // to the upstream, ever; shared and dedicated
@@ -276,6 +277,7 @@ func (p *Pool) Stats() Stats {
 		Connections: p.stats.connections.Load(),
 		Dedicated:   p.stats.dedicated.Load(),
 		Reconnects:  p.stats.reconnects.Load(),
+		Holds:       p.stats.holds.Load(),
 		BytesIn:     p.stats.bytesIn.Load(),
 		BytesOut:    p.stats.bytesOut.Load(),
 	}

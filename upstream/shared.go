@@ -131,6 +131,9 @@ func (l *link) submit(c *call) (flush bool, err error) {
 		if err := l.admit(c); err != nil {
 			return false, l.pool.error(false, err)
 		}
+		if l.conn == nil {
+			l.pool.stats.holds.Add(1)
+		}
 	}
 	l.queue = append(l.queue, c)
 	l.backlog += l.weight(c)
