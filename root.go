@@ -30,7 +30,8 @@ func (p *program) root() *cobra.Command {
 	f.StringVar(&p.flags.Listen, "listen", "", "`addresses` to accept clients on, with commas")
 	f.StringVar(&p.flags.Upstream, "upstream", "", "`url` of the Redis behind")
 	f.StringVar(&p.flags.LogLevel, "log-level", "", "debug, info, warn or error")
-	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand(), p.manCommand())
+	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand(), p.manCommand(),
+		p.sessionsCommand(), p.clientsCommand(), p.healthCommand(), p.topCommand())
 	return root
 }
 

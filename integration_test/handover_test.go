@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -232,9 +233,9 @@ func TestHandOver_Listeners(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
 	socket := filepath.Join(t.TempDir(), "gate.sock")
-	kept, left, added := loopback(freePort(t)), loopback(freePort(t)), loopback(freePort(t))
+	kept, left, added, admin := loopback(freePort(t)), loopback(freePort(t)), loopback(freePort(t)), loopback(freePort(t))
 	conf := func(other string) string {
-		return fmt.Sprintf("listen: [%s, %s, unix://%s]\ndrain: 2s\nlog: {format: json}\n%s", kept, other, socket, r.upstream())
+		return fmt.Sprintf("listen: [%s, %s, unix://%s]\ndrain: 2s\nlog: {format: json}\nadmin: {listen: %s}\n%s", kept, other, socket, admin, r.upstream())
 	}
 	file := writeFile(t, "sessiongate.yaml", conf(left))
 	g := runGate(t, program, nil, "--config", file)
@@ -242,8 +243,23 @@ func TestHandOver_Listeners(t *testing.T) {
 	if err := os.WriteFile(file, []byte(conf(added)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	waiting := dial(t, kept) // keeps the first process until the end of drain
+	waiting.send(encode("BLPOP", "q", "0"))
+	for i := range 2 {
 		g.succeeds(t)
+		want := fmt.Sprintf(`"pid":%d,`, g.said("handed over")[i].PID)
+		for range 5 { // who asks how it goes gets to the process that serves
+			res, err := http.Get("http://" + admin + "/api/v1/status")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(res.Body)
+			res.Body.Close()
+			http.DefaultClient.CloseIdleConnections()
+			if !strings.Contains(strings.ReplaceAll(string(text), " ", ""), want) {
+				t.Errorf("the admin address says %s, want %s", text, want)
+			}
+		}
 		for _, at := range []string{kept, added} {
 			dial(t, at).want(pong, "PING")
 		}
