@@ -96,7 +96,7 @@ func sayPing(ctx context.Context, cfg config.Config) error {
 func reachable(at config.Listener) string {
 	host, port, err := net.SplitHostPort(at.Address)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return net.JoinHostPort("localhost", port)
+		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return at.Address
 }
