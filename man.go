@@ -42,7 +42,7 @@ func writeMan(to io.Writer, root *cobra.Command, date time.Time) error {
 	b.WriteString(".SH SYNOPSIS\n.B sessiongate\n[\\fIcommand\\fR] [\\fIoptions\\fR]\n.SH DESCRIPTION\n")
 	b.WriteString(paragraphs(root.Long))
 	b.WriteString(".SH OPTIONS OF ALL COMMANDS\n")
-	manFlags(&b, root.PersistentFlags())
+	manFlags(&b, root.PersistentFlags(), nil)
 	b.WriteString(".SH COMMANDS\n")
 	manCommands(&b, root)
 	b.WriteString(manRest)
@@ -56,26 +56,26 @@ func manCommands(b *strings.Builder, parent *cobra.Command) {
 		if c.Hidden || c.Name() == "help" || c.Name() == "completion" {
 			continue
 		}
-		if c.HasSubCommands() {
-			manCommands(b, c)
-			continue
-		}
 		fmt.Fprintf(b, ".SS %s\n", roff(strings.TrimPrefix(c.UseLine(), "sessiongate ")))
 		text := c.Long
 		if text == "" {
 			text = c.Short + "."
 		}
 		b.WriteString(paragraphs(text))
-		manFlags(b, c.LocalNonPersistentFlags())
+		of := c.Root().PersistentFlags()
+		manFlags(b, c.LocalFlags(), of)
+		manFlags(b, c.InheritedFlags(), of)
 		if c.Example != "" {
 			fmt.Fprintf(b, ".PP\n.EX\n%s\n.EE\n", roff(c.Example))
 		}
+		manCommands(b, c)
 	}
 }
 
-func manFlags(b *strings.Builder, flags *pflag.FlagSet) {
+// manFlags writes the flags that are not among those of the whole program.
+func manFlags(b *strings.Builder, flags, but *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || f.Name == "help" {
+		if f.Hidden || f.Name == "help" || but != nil && but.Lookup(f.Name) != nil {
 			return
 		}
 		value, usage := pflag.UnquoteUsage(f)
