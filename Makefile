@@ -11,7 +11,7 @@ ARCHS       ?= amd64 arm64
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 RELEASE     := CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.stamped=$(VERSION)"
 
-.PHONY: help run build build-all man package package-test manifests test race redis latency bench fuzz lint fmt clean
+.PHONY: help run build build-all man package reproducible package-test manifests test race redis latency bench fuzz lint fmt clean
 .DEFAULT_GOAL := help
 
 help: ### List the targets
@@ -34,10 +34,18 @@ man: ### Write the manual page to dist/sessiongate.1
 	go run -ldflags "-X main.stamped=$(VERSION)" . man > dist/sessiongate.1
 
 package: build-all ### Build Debian packages into dist/
+	@rm -f dist/*.deb
 	@$(RELEASE) -o dist/helper .
 	@for arch in $(ARCHS); do \
 	  HELPER=dist/helper deploy/debian/build.sh dist/linux_$$arch/sessiongate $$arch "$(VERSION)" dist; \
 	done
+
+reproducible: package ### Build the packages of this commit anew, elsewhere, and compare
+	@elsewhere=$$(mktemp -d); trap 'rm -rf "$$elsewhere"' EXIT; \
+	git clone -q . "$$elsewhere"; \
+	$(MAKE) -C "$$elsewhere" package VERSION="$(VERSION)" >/dev/null; \
+	for deb in dist/*.deb; do cmp "$$deb" "$$elsewhere/$$deb"; done; \
+	sha256sum dist/*.deb
 
 package-test: redis package ### As root on Debian: install the package, use it, remove it
 	deploy/debian/test.sh dist/sessiongate_*_$$(dpkg --print-architecture).deb

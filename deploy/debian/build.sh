@@ -28,7 +28,7 @@ mkdir -p "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions
 mkdir -p "$root/DEBIAN"
 for script in postinst prerm postrm; do put 0755 "$here/$script" "DEBIAN/$script"; done
 echo /etc/sessiongate/sessiongate.yaml >"$root/DEBIAN/conffiles"
-size=$(du -k -s --apparent-size "$root" | cut -f1)
+size=$(($(find "$root" -type f -printf '%s\n' | paste -sd+) / 1024)) # KiB, of the files alone: directories differ
 sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$size/" "$here/control" >"$root/DEBIAN/control"
 (cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 chmod -R u=rwX,go=rX "$root"
