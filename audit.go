@@ -134,6 +134,9 @@ func (p *program) walk(ctx context.Context, f auditFlags) (*audit.Report, error)
 		return nil, err
 	}
 	defer closePool()
+	if pool.Sharded() {
+		return nil, usageError{errors.New("a Redis Cluster is looked at node by node: name one master after the other with --upstream redis://host:port")}
+	}
 	client, db := pool.Admin(), pool.DB()
 	want := db
 	if t.DB.Given {

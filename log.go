@@ -10,14 +10,8 @@ import (
 	"sessiongate/config"
 )
 
-// newLogger returns a logger that writes to w: JSON lines, or columns for people on a terminal.
-func newLogger(c config.Log, w io.Writer) *zap.Logger {
-	log, _ := newLeveledLogger(c, w)
-	return log
-}
-
-// newLeveledLogger is newLogger, with the level for changing while it is in use.
-func newLeveledLogger(c config.Log, w io.Writer) (*zap.Logger, zap.AtomicLevel) {
+// newLogger returns a logger that writes to w: JSON lines, or columns for people on a terminal. Its level can be changed while it is in use.
+func newLogger(c config.Log, w io.Writer) (*zap.Logger, zap.AtomicLevel) {
 	level, err := zap.ParseAtomicLevel(c.Level)
 	if err != nil { // the configuration was checked
 		level = zap.NewAtomicLevelAt(zapcore.InfoLevel)

@@ -43,7 +43,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, level := newLeveledLogger(cfg.Log, p.stderr)
+	log, level := newLogger(cfg.Log, p.stderr)
 	defer func() { _ = log.Sync() }() // a terminal can't be synced, and says so
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

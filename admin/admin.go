@@ -14,6 +14,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -139,7 +140,7 @@ func (a *Admin) health(w http.ResponseWriter, _ *http.Request) { plain(w, http.S
 
 // ready says whether new clients should come here, and to who may know, why not.
 func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
-	why := a.cfg.Proxy.Ready()
+	why := a.unready()
 	switch {
 	case why == nil:
 		plain(w, http.StatusOK, "ready\n")
@@ -148,6 +149,23 @@ func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
 	default:
 		plain(w, http.StatusServiceUnavailable, "not ready\n")
 	}
+}
+
+// unready says why new clients should not come here, nil if they may. While it is paused they may: they are kept waiting.
+func (a *Admin) unready() error {
+	p := a.cfg.Proxy
+	if p.Draining() {
+		return errors.New("draining")
+	}
+	if _, paused := p.Paused(); paused {
+		return nil
+	}
+	for _, pool := range p.Pools() {
+		if up, why := pool.Health(); !up {
+			return fmt.Errorf("upstream %s is down: %w", pool.Addr(), why)
+		}
+	}
+	return nil
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -284,7 +284,7 @@ func TestGuard(t *testing.T) {
 		{open, 403, "/api/v1/revocations", ""},
 		{open, 404, "/debug/pprof/", ""},
 	} {
-		eventually(t, "it is ready", func() bool { return each.rig.cfg.Proxy.Ready() == nil })
+		eventually(t, "it is ready", func() bool { return each.rig.unready() == nil })
 		w := each.rig.call("GET", each.path, "", "Authorization", each.given)
 		if w.Code != each.status {
 			t.Errorf("GET %s with %q = %d %s, want %d", each.path, each.given, w.Code, w.Body, each.status)
@@ -315,7 +315,7 @@ func TestRESP(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- r.Serve(ln) }()
-	eventually(t, "it is ready", func() bool { return r.cfg.Proxy.Ready() == nil })
+	eventually(t, "it is ready", func() bool { return r.unready() == nil })
 	answer, err := http.Get("http://" + ln.Addr().String() + "/healthz")
 	if err != nil {
 		t.Fatal(err)

@@ -50,6 +50,9 @@ func (a *Admin) postAudit(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.Pool.Sharded() {
+		return nil, fail(http.StatusConflict, "conflict", "the upstream of tenant %q is a cluster, of which the report would show one node", t.Name)
+	}
 	run := &auditRun{Tenant: t.Name, State: stateRunning, Started: stamp(time.Now())}
 	if !a.audits.begin(run) {
 		return nil, fail(http.StatusConflict, "conflict", "an audit of tenant %q is under way", t.Name)

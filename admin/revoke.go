@@ -136,13 +136,7 @@ func (a *Admin) revokeOne(ctx context.Context, t *proxy.Tenant, in revokeRequest
 	if err != nil {
 		return nil, err
 	}
-	removed := int64(0)
-	for _, node := range s.nodes {
-		n, failed := node.Unlink(ctx, s.upstreamName(key)).Result()
-		if removed += n; failed != nil {
-			err = failed
-		}
-	}
+	removed, err := s.unlink(ctx, s.nodeOf(key), string(key))
 	a.revocations.end(r, removed, err)
 	a.acted(by, "revoke", zap.String("tenant", t.Name), zap.String("key", a.cfg.Proxy.Keys().Form(key)), zap.Int64("revoked", removed))
 	if err != nil {
@@ -166,12 +160,8 @@ func (a *Admin) walk(ctx context.Context, r *revocation, t *proxy.Tenant, rate i
 			var keys []string
 			keys, cursor, err = s.scan(ctx, node, cursor, r.Match, step)
 			if err == nil && len(keys) > 0 {
-				names := make([]string, len(keys))
-				for i, key := range keys {
-					names[i] = s.upstreamName([]byte(key))
-				}
 				var n int64
-				n, err = s.nodes[node].Unlink(ctx, names...).Result()
+				n, err = s.unlink(ctx, node, keys...)
 				removed += n
 			}
 			a.revocations.change(func() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,19 +16,22 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sessiongate/proxy"
+	"sessiongate/upstream"
 )
 
 // store is where a tenant's sessions are: one client for each node that holds a part of them, in the database in which the tenant's
 // clients begin.
 type store struct {
 	tenant *proxy.Tenant
-	nodes  []*redis.Client
+	pools  []*upstream.Pool
+	nodes  []*redis.Client // of the pools, in their order
 	own    []*redis.Client // to be closed
 }
 
 func openStore(t *proxy.Tenant) *store {
-	s := &store{tenant: t}
-	for _, client := range []*redis.Client{t.Pool.Admin()} {
+	s := &store{tenant: t, pools: t.Pool.Masters()}
+	for _, pool := range s.pools {
+		client := pool.Admin()
 		if t.StartDB() != t.Pool.DB() {
 			opt := *client.Options()
 			opt.DB, opt.PoolSize = t.StartDB(), 1
@@ -43,6 +47,28 @@ func (s *store) close() {
 	for _, client := range s.own {
 		_ = client.Close()
 	}
+}
+
+// nodeOf is where the key is, or would be.
+func (s *store) nodeOf(key []byte) int {
+	if !s.tenant.Pool.Sharded() {
+		return 0
+	}
+	return max(slices.Index(s.pools, s.tenant.Pool.NodeOf(upstream.Slot(s.tenant.Policy().Prefix(), key))), 0)
+}
+
+// unlink removes keys of one node. Each goes by itself: in a cluster they are of several slots.
+func (s *store) unlink(ctx context.Context, node int, keys ...string) (removed int64, err error) {
+	pipe := s.nodes[node].Pipeline()
+	all := make([]*redis.IntCmd, len(keys))
+	for i, key := range keys {
+		all[i] = pipe.Unlink(ctx, s.upstreamName([]byte(key)))
+	}
+	_, err = pipe.Exec(ctx)
+	for _, each := range all {
+		removed += each.Val()
+	}
+	return removed, err
 }
 
 // upstreamName is the key's name with the namespace.
@@ -255,25 +281,23 @@ func (a *Admin) session(ctx context.Context, tenant string, key []byte, withValu
 	}
 	s := openStore(t)
 	defer s.close()
-	for node := range s.nodes {
-		list, err := s.describe(ctx, node, []string{string(key)})
-		if err != nil {
-			return nil, err
-		}
-		if len(list) == 0 {
-			continue
-		}
-		one := list[0]
-		if withValue && one.Type == "string" {
-			text, err := s.nodes[node].GetRange(ctx, s.upstreamName(key), 0, maxValue).Result()
-			if err != nil {
-				return nil, upstreamError(err)
-			}
-			one.show(text)
-		}
-		return object{"tenant": t.Name, "session": one}, nil
+	node := s.nodeOf(key)
+	list, err := s.describe(ctx, node, []string{string(key)})
+	if err != nil {
+		return nil, err
 	}
-	return nil, fail(http.StatusNotFound, "no_such_session", "there is no such session")
+	if len(list) == 0 {
+		return nil, fail(http.StatusNotFound, "no_such_session", "there is no such session")
+	}
+	one := list[0]
+	if withValue && one.Type == "string" {
+		text, err := s.nodes[node].GetRange(ctx, s.upstreamName(key), 0, maxValue).Result()
+		if err != nil {
+			return nil, upstreamError(err)
+		}
+		one.show(text)
+	}
+	return object{"tenant": t.Name, "session": one}, nil
 }
 
 // show puts a value, or its beginning, into s.

@@ -50,7 +50,7 @@ func (a *Admin) status() status {
 		Clients: p.Connected(), MaxClients: p.MostClients(), LogLevel: a.cfg.Level.String(), Metrics: p.Measured(), ShowValues: a.cfg.ShowValues,
 		Reloads: p.Counts.Reloads.Load(), FailedReloads: p.Counts.FailedReloads.Load(),
 	}
-	if why := p.Ready(); why != nil {
+	if why := a.unready(); why != nil {
 		s.Ready, s.Reasons = false, []string{why.Error()}
 	}
 	if pause, yes := p.Paused(); yes {
@@ -223,7 +223,10 @@ func (a *Admin) upstreams() []upstreamView {
 		s := p.Stats()
 		up, why := p.Health()
 		u := upstreamView{p.Addr(), up, "", p.Version(), []string{}, s.Connections, s.Dedicated, s.InFlight, s.Reconnects, s.Holds, s.BytesIn, s.BytesOut,
-			[]node{{p.Addr(), "master", up}}}
+			[]node{}}
+		for _, n := range p.Nodes() {
+			u.Nodes = append(u.Nodes, node{n.Addr, n.Role, n.Up})
+		}
 		if why != nil {
 			u.Why = why.Error()
 		}

@@ -91,7 +91,7 @@ func (l *ledger) upstream(path string, u Upstream) {
 	case u.User != "" && u.Password == "" && u.PasswordFile == "":
 		l.judge(path+".user", "has no password", "write "+path+".password or "+path+".password_file")
 	}
-	if u.TLS != (UpstreamTLS{}) && !strings.HasPrefix(u.URL.Reveal(), "rediss://") {
+	if u.TLS != (UpstreamTLS{}) && !strings.HasPrefix(u.URL.Reveal(), "rediss") {
 		l.judge(path+".tls", "is of no use: the upstream speaks no TLS", "write rediss:// in place of redis://")
 	}
 	if (u.TLS.Cert == "") != (u.TLS.Key == "") {
@@ -102,6 +102,10 @@ func (l *ledger) upstream(path string, u Upstream) {
 // url checks as much of the upstream's URL as can be without asking Redis's own client, and never quotes it whole.
 func (l *ledger) url(path string, u URL) {
 	if u == Memory {
+		return
+	}
+	if u.sharded() {
+		l.nodes(path, u)
 		return
 	}
 	parsed, err := url.Parse(u.Reveal())

@@ -55,7 +55,7 @@ const Memory = "memory://"
 
 // Upstream is the Redis behind.
 type Upstream struct {
-	URL            URL         `yaml:"url"` // redis://, rediss://, unix:// or memory://
+	URL            URL         `yaml:"url"` // redis://, rediss://, unix://, memory://, redis-cluster:// or rediss-cluster://
 	User           string      `yaml:"user"`
 	Password       Secret      `yaml:"password"`
 	PasswordFile   string      `yaml:"password_file"`

@@ -147,6 +147,9 @@ func (t Tenant) server(common Upstream) string {
 	if t.Upstream != nil {
 		u = t.Upstream.URL
 	}
+	if u.sharded() {
+		return u.nodes()
+	}
 	parsed, err := url.Parse(u.Reveal())
 	if err != nil {
 		return u.Reveal()

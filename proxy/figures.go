@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"time"
 
@@ -180,22 +179,6 @@ func (s *Server) SlowFrom() (threshold time.Duration, length int) {
 
 // ForgetSlow empties the slow log.
 func (s *Server) ForgetSlow() (removed int) { return s.slow.clear() }
-
-// Ready says why new clients should not come here: nothing, if they may.
-func (s *Server) Ready() error {
-	if s.Draining() {
-		return errors.New("draining")
-	}
-	if _, yes := s.Paused(); yes {
-		return nil // who comes is kept waiting
-	}
-	for _, p := range s.Pools() {
-		if up, why := p.Health(); !up {
-			return errors.New("upstream " + p.Addr() + " is down: " + why.Error())
-		}
-	}
-	return nil
-}
 
 // Pattern is what SCAN has to look for to find the names under the prefix that match; an empty match is all of them.
 func Pattern(prefix []byte, match string) string {

@@ -54,6 +54,9 @@ func benchDo(b *testing.B, url, driver string, clients, size int) {
 			wg.Go(func() {
 				l := p.Link(2, 0)
 				batch := upstream.Batch{Req: req, Count: size}
+				for u := range size {
+					batch.Units = append(batch.Units, upstream.Unit{Slot: (i + u) * 5461 % upstream.Slots, End: (u + 1) * len(req) / size, Count: 1})
+				}
 				for range n {
 					if err := l.Do(ctx, &batch); err != nil {
 						b.Error(err)
@@ -68,4 +71,23 @@ func benchDo(b *testing.B, url, driver string, clients, size int) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	run(max(b.N/size, 1))
+}
+
+// BenchmarkRouted compares a routed link with a plain one: what a batch costs on its way to one node of a cluster that has only that
+// one, and to three.
+func BenchmarkRouted(b *testing.B) {
+	value := []byte(bulk(strings.Repeat("v", 200)))
+	answer := func(_ int, c *fakeConn, args [][]byte) { c.out = append(c.out, value...) }
+	one, three := newFakeCluster(b, 1, answer), newFakeCluster(b, 3, answer)
+	one.deaf.Store(true)
+	three.deaf.Store(true)
+	for _, to := range []struct{ name, url string }{{"plain", one.nodes[0].url()}, {"routed", one.url()}, {"routed to 3", three.url()}} {
+		for _, clients := range []int{1, 50} {
+			for _, batch := range []int{1, 16} {
+				b.Run(fmt.Sprintf("%s/clients=%d/batch=%d", to.name, clients, batch), func(b *testing.B) {
+					benchDo(b, to.url, upstream.DriverShared, clients, batch)
+				})
+			}
+		}
+	}
 }

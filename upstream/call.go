@@ -9,7 +9,10 @@ const (
 )
 
 // private is what a Batch keeps for its link between two runs.
-type private struct{ call *call }
+type private struct {
+	call    *call
+	scatter *scatter
+}
 
 // call is one batch on its way through a shared link. The link knows calls only, never a Batch: an owner that gives
 // up waiting leaves its call behind, and what still arrives for it goes to the garbage collector.

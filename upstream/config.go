@@ -23,6 +23,8 @@ const (
 type Config struct {
 	// URL is redis://[user[:password]@]host[:port][/db], rediss://... for TLS or unix://[user[:password]@]/path[?db=n],
 	// with the query options of go-redis's ParseURL (dial_timeout and read_timeout win over the fields below).
+	// redis-cluster://[user[:password]@]host[:port][,host[:port]...], or rediss-cluster://, names some nodes of a Redis Cluster, with the
+	// same options. What is per upstream below is per node then.
 	// Default redis://127.0.0.1:6379/0.
 	URL string
 

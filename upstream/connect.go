@@ -96,7 +96,7 @@ func (l *link) disconnected(r *receiver, why error) {
 	for l.flushing { // it may still be reading some owner's request
 		l.wrote.Wait()
 	}
-	if l.pool.cfg.Hold == 0 {
+	if l.hold() == 0 {
 		l.down = why
 		l.failQueue(why)
 	}
@@ -104,6 +104,7 @@ func (l *link) disconnected(r *receiver, why error) {
 	l.mu.Unlock()
 	r.fail(l.pool.error(true, why))
 	if wanted {
+		l.pool.trouble()
 		l.pool.log.Warn("upstream link lost", l.fields(zap.Error(why))...)
 	}
 }
@@ -129,9 +130,27 @@ func (l *link) failed(err error) {
 		l.pool.log.Warn("upstream link can't connect", l.fields(zap.Error(err))...)
 	}
 	l.why = err
-	if final(err) || l.pool.cfg.Hold == 0 {
+	l.pool.trouble()
+	if final(err) || l.hold() == 0 {
 		l.down = err
 		l.failQueue(err)
+	}
+}
+
+// hold is how long calls wait for a connection. Nothing waits for a replica: the master is there too.
+func (l *link) hold() time.Duration {
+	if l.key.replica {
+		return 0
+	}
+	return l.pool.cfg.Hold
+}
+
+// evict gives back what waits for a connection that may be long in coming: it can go to another node now.
+func (l *link) evict() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil {
+		l.failQueue(errElsewhere)
 	}
 }
 
@@ -201,6 +220,7 @@ func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	h, err := shakeHands(conn, handshake{
 		proto: key.proto, db: key.db, user: p.opt.Username, password: p.opt.Password, name: p.opt.ClientName, role: key.role,
+		replica: key.replica,
 	})
 	if !stop() && err == nil {
 		err = ctx.Err()

@@ -42,7 +42,14 @@ func (p *Pool) Dedicated(ctx context.Context, proto, db int) (*Conn, error) {
 
 // DedicatedAs is Dedicated for a role.
 func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Conn, error) {
-	key := setKey{proto, db, role}
+	key := setKey{proto: proto, db: db, role: role}
+	if p.cluster != nil {
+		node, err := p.cluster.any(ctx)
+		if err != nil {
+			return nil, p.error(false, err)
+		}
+		p = node
+	}
 	for {
 		c := p.idle.take(key)
 		if c == nil {
@@ -110,6 +117,9 @@ func (p *Pool) untrack(c *Conn) bool {
 	delete(p.open, c)
 	return ok
 }
+
+// Pool is the Pool that the connection belongs to: that of its node, where it was asked of a sharded one.
+func (c *Conn) Pool() *Pool { return c.pool }
 
 // LocalAddr is our end of the connection.
 func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }

@@ -19,6 +19,7 @@ type handshake struct {
 	proto, db            int
 	user, password, name string
 	role                 *Role
+	replica              bool // reads of what the node only replicates are to be answered, not redirected
 }
 
 // hello is what the upstream told about itself.
@@ -100,6 +101,9 @@ func (s handshake) steps(greet bool) []step {
 	steps = append(steps, step{name: "CLIENT", args: []string{"SETNAME", s.name}})
 	if !greet {
 		steps = append(steps, step{name: "CLIENT", args: []string{"ID"}, use: (*hello).number})
+	}
+	if s.replica {
+		steps = append(steps, step{name: "READONLY"}) // outside of a cluster it is an error, and not needed
 	}
 	steps = append(steps, step{name: "TIME", use: (*hello).time})
 	steps = append(steps, step{name: "PING"}) // says whether it is still loading, as the others need not

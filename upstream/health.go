@@ -21,6 +21,8 @@ type health struct {
 	ahead   atomic.Int64 // upstream's clock in Unix microseconds minus microseconds since began
 	why     atomic.Pointer[error]
 	version atomic.Pointer[string]
+	trip    atomic.Int64 // nanoseconds that the last health check took
+	apart   atomic.Bool  // it is a replica that hears nothing from its master
 }
 
 func (h *health) begin() {
@@ -40,11 +42,18 @@ func (h *health) setClock(clock int64, asked, told time.Time) {
 
 // Now is the upstream's clock in Unix milliseconds: our monotonic clock plus the difference last measured.
 func (p *Pool) Now() int64 {
+	if p.cluster != nil {
+		return p.cluster.now()
+	}
 	return (time.Since(p.health.began).Microseconds() + p.health.ahead.Load()) / 1000
 }
 
 // Health says whether the last health check found the upstream up, and if not, why.
 func (p *Pool) Health() (up bool, why error) {
+	if p.cluster != nil {
+		why = p.cluster.health()
+		return why == nil, why
+	}
 	why = *p.health.why.Load()
 	return why == nil, why
 }
@@ -56,10 +65,19 @@ func (p *Pool) alive(now time.Time) bool {
 
 // Alive reports whether the upstream has answered a health check lately, if only to say that a script keeps it busy: who waits
 // for a script may go on waiting.
-func (p *Pool) Alive() bool { return p.alive(time.Now()) }
+// Where the pool is sharded, all masters have to.
+func (p *Pool) Alive() bool {
+	if p.cluster != nil {
+		return p.cluster.alive()
+	}
+	return p.alive(time.Now())
+}
 
-// Version is the upstream's redis_version; empty until it has been seen.
+// Version is the upstream's redis_version, the oldest of those of its nodes; empty until it has been seen.
 func (p *Pool) Version() string {
+	if p.cluster != nil {
+		return p.cluster.version()
+	}
 	if v := p.health.version.Load(); v != nil {
 		return *v
 	}
@@ -91,6 +109,7 @@ func (p *Pool) runHealth() {
 		was := p.health.set(err)
 		switch {
 		case err != nil && (was == nil || errors.Is(was, errUnchecked)):
+			p.trouble()
 			p.log.Warn("upstream is down", zap.String("addr", p.addr), zap.Error(err))
 		case err == nil && was != nil:
 			p.log.Info("upstream is up", zap.String("addr", p.addr), zap.String("version", p.Version()))
@@ -116,7 +135,13 @@ func (p *Pool) ask() error {
 	if err != nil {
 		return reason(err)
 	}
-	p.health.setClock(clock.UnixMicro(), asked, time.Now())
+	told := time.Now()
+	p.health.setClock(clock.UnixMicro(), asked, told)
+	p.health.trip.Store(int64(told.Sub(asked)))
+	if p.follows.Load() {
+		info, err := p.admin.Info(ctx, "replication").Result()
+		p.health.apart.Store(err != nil || infoField(info, "master_link_status") == "down")
+	}
 	return nil
 }
 

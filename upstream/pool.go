@@ -32,6 +32,10 @@ type Pool struct {
 	health health
 	idle   idle
 
+	cluster *cluster    // its nodes, if it is sharded: it has no connections of its own then
+	member  *cluster    // that it is a node of
+	follows atomic.Bool // it is a replica
+
 	mu      sync.Mutex // a leaf: nothing else is locked under it
 	closed  bool
 	sets    map[setKey]*set
@@ -43,6 +47,7 @@ type Pool struct {
 type setKey struct {
 	proto, db int
 	role      *Role
+	replica   bool // it reads from a replica, and waits for none that is gone
 }
 
 // set is the links of one RESP version, database and role.
@@ -81,10 +86,20 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 		return nil, err
 	}
 	quietGoRedis()
+	if base, ok := cfg.clusterBase(); ok {
+		return openCluster(cfg, base, log)
+	}
 	opt, err := cfg.options()
 	if err != nil {
 		return nil, err
 	}
+	p := newPool(cfg, opt, log)
+	p.watch()
+	return p, nil
+}
+
+// newPool makes a Pool that nobody watches over yet.
+func newPool(cfg Config, opt *redis.Options, log *zap.Logger) *Pool {
 	p := &Pool{
 		serial: pools.Add(1), cfg: cfg, opt: opt, addr: opt.Addr, log: log,
 		sets: map[setKey]*set{}, running: map[*link]struct{}{}, open: map[*Conn]struct{}{},
@@ -92,10 +107,14 @@ func Open(cfg Config, log *zap.Logger) (*Pool, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.admin = p.client(2, opt.DB, 4)
 	p.health.begin()
+	return p
+}
+
+// watch starts what looks after the upstream and the connections to it.
+func (p *Pool) watch() {
 	p.wg.Add(2)
 	go p.runHealth()
 	go p.runWatchdog()
-	return p, nil
 }
 
 // Serial tells the pools of this process apart, also those that are closed by now.
@@ -110,8 +129,14 @@ func (p *Pool) DB() int { return p.opt.DB }
 // ReadTimeout is how long the upstream may take for a reply.
 func (p *Pool) ReadTimeout() time.Duration { return p.opt.ReadTimeout }
 
-// Admin is a client for ordinary commands of our own, in RESP2 and the URL's database. It never retries.
-func (p *Pool) Admin() *redis.Client { return p.admin }
+// Admin is a client for ordinary commands of our own, in RESP2 and the URL's database; where the pool is sharded, of one of its masters.
+// It never retries.
+func (p *Pool) Admin() *redis.Client {
+	if p.cluster != nil {
+		return p.cluster.admin()
+	}
+	return p.admin
+}
 
 // Link returns a link for the RESP version and database. It connects with the first Do. A client's commands stay
 // in order as long as its session keeps to the link it was given.
@@ -119,7 +144,10 @@ func (p *Pool) Link(proto, db int) Link { return p.LinkAs(nil, proto, db) }
 
 // LinkAs is Link for a role.
 func (p *Pool) LinkAs(role *Role, proto, db int) Link {
-	key := setKey{proto, db, role}
+	return p.linkOf(setKey{proto: proto, db: db, role: role})
+}
+
+func (p *Pool) linkOf(key setKey) Link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sets[key]
@@ -134,6 +162,12 @@ func (p *Pool) LinkAs(role *Role, proto, db int) Link {
 // newSet makes the links of a set. It needs p.mu.
 func (p *Pool) newSet(key setKey) *set {
 	s := &set{}
+	if p.cluster != nil {
+		for i := range routes {
+			s.links = append(s.links, &routed{source: p.cluster, key: key, home: i})
+		}
+		return s
+	}
 	if p.cfg.Driver == DriverGoRedis {
 		s.links = []Link{&plain{pool: p, client: p.clientAs(key)}}
 		return s
@@ -243,12 +277,15 @@ func (p *Pool) client(proto, db, size int) *redis.Client {
 // clientAs makes a go-redis client whose connections have the key's role.
 func (p *Pool) clientAs(key setKey) *redis.Client {
 	client := p.client(key.proto, key.db, 0)
-	if key.role == nil {
+	if key.role == nil && !key.replica {
 		return client
 	}
 	opt := *client.Options()
 	_ = client.Close()
 	opt.OnConnect = func(ctx context.Context, c *redis.Conn) error {
+		if key.replica {
+			_ = c.ReadOnly(ctx) // outside of a cluster it is an error, and not needed
+		}
 		for _, st := range key.role.steps() {
 			args := []any{st.name}
 			for _, arg := range st.args {
@@ -273,6 +310,9 @@ func (p *Pool) clientAs(key setKey) *redis.Client {
 
 // Stats returns the numbers as they are now.
 func (p *Pool) Stats() Stats {
+	if p.cluster != nil {
+		return p.cluster.stats()
+	}
 	s := Stats{
 		Connections: p.stats.connections.Load(),
 		Dedicated:   p.stats.dedicated.Load(),
@@ -314,6 +354,9 @@ func (p *Pool) Close() error {
 	}
 	p.idle.close()
 	err := p.admin.Close()
+	if p.cluster != nil {
+		p.cluster.close()
+	}
 	p.wg.Wait()
 	return err
 }

@@ -11,6 +11,15 @@ const recoverTries = 20 * time.Millisecond
 // Recover returns when the upstream answers and every link in use is connected, or with the reason why not when ctx ends. It is for
 // after a restart of the upstream that somebody has planned.
 func (p *Pool) Recover(ctx context.Context) error {
+	for _, master := range p.Masters() {
+		if err := master.recover(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pool) recover(ctx context.Context) error {
 	for {
 		err := p.admin.Ping(ctx).Err()
 		if err == nil {

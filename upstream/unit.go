@@ -15,6 +15,7 @@ type Unit struct {
 	End     int  // where it ends in Batch.Req
 	Count   int  // how many replies it brings
 	Replica bool // a replica may answer it
+	Nearest bool // of those that may, the node that answers health checks fastest: a replica or the master; else replicas in turn
 }
 
 // Slot is the hash slot in which a Redis Cluster keeps the key prefix+key: CRC16 (XMODEM) of what stands in the first braces, if
@@ -75,12 +76,3 @@ var crc16 = func() (table [256]uint16) {
 	}
 	return table
 }()
-
-// Sharded reports whether the pool's keys live on several nodes: its batches then need Units.
-func (p *Pool) Sharded() bool { return false }
-
-// Masters are the pools of the nodes that between them hold all keys; the pool itself where it is not sharded.
-func (p *Pool) Masters() []*Pool { return []*Pool{p} }
-
-// NodeOf is the pool of the node that has the slot now; the pool itself where it is not sharded.
-func (p *Pool) NodeOf(int) *Pool { return p }

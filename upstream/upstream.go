@@ -24,7 +24,7 @@ type Batch struct {
 	Max int64
 
 	// Units are the parts of Req that may go to different nodes, in order. Only a Pool that is Sharded, or reads from replicas, looks at
-	// them; without any, all of Req goes to one node.
+	// them; without any, all of Req goes to one node. What is behind the last of them belongs to it.
 	Units []Unit
 
 	Replies []Reply // one per expected reply, in order; valid until the next Do with this Batch
@@ -35,10 +35,11 @@ type Batch struct {
 // Release drops every buffer of the batch, so that a session that idles costs nothing. The next Do makes new ones.
 func (b *Batch) Release() { *b = Batch{} }
 
-// Reply is one raw RESP value. Raw is valid until the next Do of its Batch; nil when Over is set.
+// Reply is one raw RESP value. Raw is valid until the next Do of its Batch; nil when Over or Err is set.
 type Reply struct {
 	Raw  []byte
 	Over int64 // length of the bulk string that broke the limit; 0: none did
+	Err  error // why there is none, though other units of the batch have theirs: their nodes are others. The same for all replies of a unit
 }
 
 // Link carries batches to one Redis, in one RESP version and one database. It is safe for use by many sessions.
@@ -46,6 +47,9 @@ type Link interface {
 	// Do sends the batch and waits for all its replies. On an error Replies hold nothing, and it is unknown whether
 	// the commands ran unless SafeToRetry(err). It never sends a batch twice once a byte of it may have been written.
 	// Cancelling ctx ends the wait, not the commands. After Do the link holds nothing of the batch.
+	//
+	// Where the Pool is sharded and the batch has several units, each of them fails by itself: Do returns nil, and the
+	// replies of a unit that failed have Err, for which the same holds.
 	Do(ctx context.Context, b *Batch) error
 	// Close fails whatever the link carries. Sessions leave it to the Pool.
 	Close() error

@@ -31,7 +31,7 @@ func (l *link) look(now time.Time, tick time.Duration) {
 		w.submitted, w.used = l.submitted, now
 	}
 	if l.conn == nil {
-		if l.down == nil && cfg.Hold > 0 && now.Sub(l.downSince) >= cfg.Hold {
+		if l.down == nil && l.hold() > 0 && now.Sub(l.downSince) >= l.hold() {
 			l.down = l.why
 		}
 		if l.down != nil {

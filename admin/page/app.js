@@ -15,7 +15,8 @@ const history = []; // a point for each look
 let cursor = ""; // of the page of sessions after those shown
 let listed = [];
 let asking = false; // a dialog is open
-let denied = false; // names of sessions are not shown to us
+let denied = false; // the dialog for the token was closed without one
+let tried = false; // a token that was not right
 
 const tenant = () => $("tenant").value;
 const ofTenant = (row) => !tenant() || row.tenant === tenant() || row.name === tenant();
@@ -43,10 +44,11 @@ function trouble(text) {
 }
 
 async function askToken() {
-  const text = await ask("The admin token (admin.token in the configuration). It is kept until this tab is closed.", { input: true, yes: "Use it" });
+  const text = await ask((tried ? "That token was not right. " : "") + "The admin token (admin.token in the configuration). It is kept until this tab is closed.", { input: true, yes: "Use it" });
   if (text === null) return false;
   setToken(text.trim());
   denied = false;
+  tried = true;
   return true;
 }
 
@@ -117,8 +119,8 @@ function draw(rates, point) {
   const byVerdict = verdicts.map((v) => ({ name: v, color: color(v), values: history.map((p) => p.rates[v]), now: number(rates[v]) }));
   lines("verdictChart", byVerdict, { stacked: true, format: number });
   key("verdictKey", byVerdict);
-  const latency = [["total, 99 of 100", "total99", "refused"], ["upstream, 99 of 100", "upstream99", "unknown"],
-    ["total, half", "total50", "passed"], ["upstream, half", "upstream50", "rewritten"]].map(([name, field, c]) =>
+  const latency = [["total, 99 of 100", "total99", "passed"], ["upstream, 99 of 100", "upstream99", "unknown"],
+    ["total, half", "total50", "local"], ["upstream, half", "upstream50", "rewritten"]].map(([name, field, c]) =>
     ({ name, color: color(c), values: history.map((p) => p[field] || 0), now: seconds(point[field]) }));
   lines("latencyChart", latency, { format: seconds });
   key("latencyKey", latency);
@@ -215,12 +217,18 @@ function showSessions() {
   $("more").hidden = !cursor;
 }
 
+// list shows some more sessions. A page of what is looked through may hold few that match, or none.
 async function list(next) {
-  const answer = await act("GET", "sessions?" + new URLSearchParams({ tenant: tenant(), match: $("match").value, cursor: next, count: 50 }));
-  if (!answer) return;
-  listed = next ? listed.concat(answer.sessions) : answer.sessions;
-  cursor = answer.cursor;
-  showSessions();
+  if (!next) listed = [];
+  const enough = listed.length + 50;
+  for (let pages = 0; pages < 100 && listed.length < enough; pages++) {
+    const answer = await act("GET", "sessions?" + new URLSearchParams({ tenant: tenant(), match: $("match").value, cursor: next, count: 100 }));
+    if (!answer) return;
+    listed = listed.concat(answer.sessions);
+    cursor = next = answer.cursor;
+    showSessions();
+    if (!cursor) break;
+  }
 }
 
 async function revokeOne(s) {
@@ -257,6 +265,7 @@ async function look() {
   try {
     const [status, stats, upstreams, tenants, rules, refusals, clients, slow, audits] = await Promise.all(
       ["status", "stats", "upstreams", "tenants", "rules", "refusals", "clients?limit=50" + (tenant() ? "&tenant=" + encodeURIComponent(tenant()) : ""), "slowlog?limit=50", "audits"].map(get));
+    tried = false;
     showStatus(status);
     showTenants(tenants.tenants);
     showStats(stats);

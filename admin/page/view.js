@@ -38,10 +38,11 @@ export function bytes(n) {
 
 export function seconds(s) {
   if (s === null || s === undefined || Number.isNaN(s)) return "–";
+  if (s === 0) return "0 s";
   if (s < 0.001) return Math.round(s * 1e6) + " µs";
   if (s < 1) return (s * 1e3).toFixed(s < 0.1 ? 1 : 0) + " ms";
   for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"]]) {
-    if (s >= size) return (s / size).toFixed(s % size ? 1 : 0) + " " + unit;
+    if (s >= size) return (s / size).toFixed(s % size ? 1 : 0).replace(".0", "") + " " + unit;
   }
   return (Number.isInteger(s) ? s : s.toFixed(1)) + " s";
 }
@@ -62,10 +63,11 @@ function asNode(value) {
   return value instanceof Node ? value : String(value === null || value === undefined ? "–" : value);
 }
 
-const width = 600, height = 160, left = 52, bottom = 16;
+const height = 176, left = 56, bottom = 16; // pixels
 
 // lines draws series {name, color, values} over the same moments; stacked, as areas on top of each other.
 export function lines(id, series, { stacked, format }) {
+  const place = document.getElementById(id), width = Math.max(200, place.clientWidth);
   const length = Math.max(2, ...series.map((s) => s.values.length));
   let base = new Array(length).fill(0);
   const tops = series.map((s) => {
@@ -77,7 +79,7 @@ export function lines(id, series, { stacked, format }) {
   const most = round(Math.max(1e-9, ...tops.flatMap((s) => s.values)));
   const x = (i) => left + (i * (width - left)) / (length - 1);
   const y = (v) => (height - bottom) * (1 - v / most) + 4;
-  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" });
+  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   for (const share of [0, 0.5, 1]) {
     chart.append(svg("line", { x1: left, x2: width, y1: y(most * share), y2: y(most * share), class: "grid" }));
     chart.append(svg("text", { x: left - 6, y: y(most * share) + 4, "text-anchor": "end" }, format(most * share)));
@@ -90,13 +92,12 @@ export function lines(id, series, { stacked, format }) {
       area.style.fill = s.color;
       chart.append(area);
     } else {
-      const line = svg("polyline", { points: points.join(" "), fill: "none", "stroke-width": 2, "vector-effect": "non-scaling-stroke" });
+      const line = svg("polyline", { points: points.join(" "), fill: "none", "stroke-width": 2 });
       line.style.stroke = s.color;
-      if (s.dashed) line.setAttribute("stroke-dasharray", "5 4");
       chart.append(line);
     }
   }
-  document.getElementById(id).replaceChildren(chart);
+  place.replaceChildren(chart);
 }
 
 // round is the next number that reads well.
