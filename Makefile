@@ -5,17 +5,53 @@ SHELL       := bash
 FUZZTIME    ?= 1m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race redis latency bench fuzz lint fmt clean
+# A release depends on the sources alone: the same commit gives the same bytes, wherever and whenever it is built.
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+ARCHS       ?= amd64 arm64
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+RELEASE     := CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.stamped=$(VERSION)"
+
+.PHONY: help run build build-all man package reproducible package-test manifests test race redis latency bench fuzz lint fmt clean
 .DEFAULT_GOAL := help
 
 help: ### List the targets
-	@awk -F ':.*### ' '/^[a-z]+:.*### / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*### ' '/^[a-z-]+:.*### / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ### Run it: make run ARGS="--config sessiongate.yaml"
 	go run . $(ARGS)
 
 build: ### Build ./sessiongate
 	go build -trimpath -o sessiongate .
+
+build-all: ### Build a release for each of ARCHS="amd64 arm64" into dist/
+	@for arch in $(ARCHS); do \
+	  echo "dist/linux_$$arch/sessiongate $(VERSION)"; \
+	  GOOS=linux GOARCH=$$arch $(RELEASE) -o dist/linux_$$arch/sessiongate .; \
+	done
+
+man: ### Write the manual page to dist/sessiongate.1
+	@mkdir -p dist
+	go run -ldflags "-X main.stamped=$(VERSION)" . man > dist/sessiongate.1
+
+package: build-all ### Build Debian packages into dist/
+	@rm -f dist/*.deb
+	@$(RELEASE) -o dist/helper .
+	@for arch in $(ARCHS); do \
+	  HELPER=dist/helper deploy/debian/build.sh dist/linux_$$arch/sessiongate $$arch "$(VERSION)" dist; \
+	done
+
+reproducible: package ### Build the packages of this commit anew, elsewhere, and compare
+	@elsewhere=$$(mktemp -d); trap 'rm -rf "$$elsewhere"' EXIT; \
+	git clone -q . "$$elsewhere"; \
+	$(MAKE) -C "$$elsewhere" package VERSION="$(VERSION)" >/dev/null; \
+	for deb in dist/*.deb; do cmp "$$deb" "$$elsewhere/$$deb"; done; \
+	sha256sum dist/*.deb
+
+package-test: redis package ### As root on Debian: install the package, use it, remove it
+	deploy/debian/test.sh dist/sessiongate_*_$$(dpkg --print-architecture).deb
+
+manifests: ### Check the Kubernetes manifests against the schemas of Kubernetes
+	cd deploy/kubernetes/check && go run . ..
 
 test: redis ### Vet and run every test with the race detector, against a real redis-server
 	go vet ./...

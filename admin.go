@@ -15,7 +15,7 @@ import (
 )
 
 // openAdmin opens the address for operators, if there is to be one, and returns what closes it.
-func openAdmin(ctx context.Context, cfg config.Config, r *reloader, level zap.AtomicLevel, drain func()) (closeAll func(), err error) {
+func openAdmin(ctx context.Context, cfg config.Config, r *reloader, sockets *sockets, level zap.AtomicLevel, drain func()) (closeAll func(), err error) {
 	at := cfg.Admin.Listen
 	if !cfg.Admin.On() {
 		return func() {}, nil
@@ -27,10 +27,11 @@ func openAdmin(ctx context.Context, cfg config.Config, r *reloader, level zap.At
 			return nil, fmt.Errorf("admin on %s: %w", at, err)
 		}
 	}
-	ln, err := listenAt(ctx, at, time.Duration(cfg.Limits.KeepAlive))
+	ln, err := sockets.listenAt(ctx, at, time.Duration(cfg.Limits.KeepAlive))
 	if err != nil {
 		return nil, fmt.Errorf("admin on %s: %w", at, err)
 	}
+	ln.operators = true
 	a := admin.New(admin.Config{
 		Proxy: r.server, Version: version(), Token: cfg.Admin.Token.Reveal(), TLS: conf, MTLS: cfg.Admin.TLS.ClientCA != "",
 		Local: at.Local(), Unix: at.Network == "unix", Pprof: cfg.Admin.Pprof, ShowValues: cfg.Admin.ShowValues,

@@ -36,19 +36,20 @@ func places(cfg config.Config) (all []place) {
 	return all
 }
 
-// listen opens all the listeners of the configuration, in the order of places, or none.
-func listen(ctx context.Context, cfg config.Config, certs *certificates) (_ []net.Listener, err error) {
-	var all []net.Listener
+// listeners opens all the listeners of the configuration, in the order of places, or none.
+func (s *sockets) listeners(ctx context.Context, cfg config.Config, certs *certificates) (all []net.Listener, err error) {
+	s.reuse = cfg.ReusePort
 	defer func() {
 		if err != nil {
-			closeAll(all)
+			s.closeAll()
 		}
 	}()
 	for _, p := range places(cfg) {
-		l, err := listenAt(ctx, p.at, time.Duration(cfg.Limits.KeepAlive))
+		socket, err := s.listenAt(ctx, p.at, time.Duration(cfg.Limits.KeepAlive))
 		if err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", p.at, err)
 		}
+		var l net.Listener = socket
 		if p.at.TLS {
 			l = tls.NewListener(l, certs.config())
 		}
@@ -60,13 +61,7 @@ func listen(ctx context.Context, cfg config.Config, certs *certificates) (_ []ne
 	return all, nil
 }
 
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		_ = l.Close()
-	}
-}
-
-func listenAt(ctx context.Context, at config.Listener, keepAlive time.Duration) (net.Listener, error) {
+func (s *sockets) listenAt(ctx context.Context, at config.Listener, keepAlive time.Duration) (*socket, error) {
 	var conf net.ListenConfig
 	if keepAlive == 0 {
 		conf.KeepAlive = -1
@@ -74,23 +69,22 @@ func listenAt(ctx context.Context, at config.Listener, keepAlive time.Duration) 
 		conf.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 3}
 	}
 	if at.Network != "unix" {
-		return conf.Listen(ctx, network(at.Address), at.Address)
+		return s.listen(ctx, conf, network(at.Address), at.Address)
 	}
-	l, err := conf.Listen(ctx, "unix", at.Address)
+	l, err := s.listen(ctx, conf, "unix", at.Address)
 	if errors.Is(err, syscall.EADDRINUSE) && abandoned(at.Address) {
 		if err := os.Remove(at.Address); err != nil {
 			return nil, err
 		}
-		l, err = conf.Listen(ctx, "unix", at.Address)
+		l, err = s.listen(ctx, conf, "unix", at.Address)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(at.Address, at.Mode); err != nil {
-		_ = l.Close()
-		return nil, err
+	if l.name == "" { // systemd has said who may
+		return l, nil
 	}
-	return l, nil
+	return l, os.Chmod(at.Address, at.Mode)
 }
 
 // network is that of a TCP address. Under "tcp" 0.0.0.0 would stand for every IPv6 address too.

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"sessiongate/config"
@@ -30,6 +32,8 @@ const (
 
 // program is what every command needs: where it stands in the world, and its flags.
 type program struct {
+	path    string   // of its file, to start it again
+	args    []string // but for its name
 	environ []string
 	stdin   io.Reader
 	stdout  io.Writer
@@ -48,10 +52,22 @@ type usageError struct{ error }
 
 // run executes one command line and returns the exit code. It ends early when ctx does.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	p := &program{path: ownPath(), args: args, environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)
 	return p.ended(root.ExecuteContext(ctx))
+}
+
+// ownPath is where the program was started from. A symbolic link stays one: after an upgrade it may lead to another file.
+func ownPath() string {
+	path, err := exec.LookPath(os.Args[0])
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		path, _ = os.Executable()
+	}
+	return path
 }
 
 // ended tells of an error and returns the exit code.

@@ -335,14 +335,14 @@ func TestHash_serves(t *testing.T) {
 // An address of IPv4 does not let IPv6 in.
 func TestListenAt_network(t *testing.T) {
 	for address, want := range map[string]string{"0.0.0.0:0": "0.0.0.0:", "127.0.0.1:0": "127.0.0.1:"} {
-		l, err := listenAt(t.Context(), config.Listener{Network: "tcp", Address: address}, time.Minute)
+		l, err := new(sockets).listenAt(t.Context(), config.Listener{Network: "tcp", Address: address}, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := l.Addr().String(); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: listens on %s", address, got)
 		}
-		_ = l.Close()
+		_ = l.Listener.Close()
 	}
 	for address, want := range map[string]string{"0.0.0.0:1": "tcp4", "[::]:1": "tcp", ":1": "tcp", "localhost:1": "tcp", "[::ffff:127.0.0.1]:1": "tcp"} {
 		if got := network(address); got != want {

@@ -37,7 +37,8 @@ type reloader struct {
 	asked   chan asking                   // by operators
 	trail   *admin.Trail
 
-	upstream config.Upstream // the one of all, as it is now
+	upstream   config.Upstream // the one of all, as it is now
+	supervisor supervisor      // is told of reloads
 
 	life    context.Context // ends when the last client is gone
 	retired sync.WaitGroup  // of upstreams that wait for their last client
@@ -84,6 +85,8 @@ func (r *reloader) reload(ctx context.Context, why string) (err error) {
 	defer func() { r.trail.Reloaded(why, err) }()
 	files := newFiles(r.files)
 	defer func() { r.files = files }()
+	r.supervisor.reloading()
+	defer r.supervisor.serving()
 	cfg, err := config.Load(r.p.flags, r.p.environ, files.read)
 	if err == nil {
 		err = r.apply(ctx, cfg, files)

@@ -30,7 +30,8 @@ func (p *program) root() *cobra.Command {
 	f.StringVar(&p.flags.Listen, "listen", "", "`addresses` to accept clients on, with commas")
 	f.StringVar(&p.flags.Upstream, "upstream", "", "`url` of the Redis behind")
 	f.StringVar(&p.flags.LogLevel, "log-level", "", "debug, info, warn or error")
-	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.capacityCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand())
+	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.capacityCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand(), p.manCommand(),
+		p.sessionsCommand(), p.clientsCommand(), p.healthCommand(), p.topCommand())
 	return root
 }
 
@@ -60,8 +61,14 @@ func (p *program) versionCommand() *cobra.Command {
 	}
 }
 
-// version is what the build says of itself: the module's version, or the commit it was built from.
+// stamped is the version that a release was built as; the linker sets it.
+var stamped string
+
+// version is what the build says of itself: what it was stamped with, the module's version, or the commit it was built from.
 func version() string {
+	if stamped != "" {
+		return stamped
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

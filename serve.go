@@ -28,7 +28,9 @@ func (p *program) serveCommand() *cobra.Command {
 		Long: "Accept clients and forward their commands to the upstream under the rules.\n\n" +
 			"Without a configuration and an upstream, sessions are kept in memory, for trying things out.\n" +
 			"A configuration file that has changed is put into force, and so it is at SIGHUP.\n" +
-			"SIGTERM or SIGINT lets clients finish what is under way, a second one ends at once.",
+			"SIGTERM or SIGINT lets clients finish what is under way, a second one ends at once.\n" +
+			"At SIGUSR2 the program is started anew on the same listening sockets; once that process serves,\n" +
+			"this one lets its clients finish.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
@@ -46,6 +48,9 @@ func (p *program) serve(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGUSR2)
+	defer signal.Stop(again)
 	command.Extend(cfg.Commands.Extras())
 	runtime.GOMAXPROCS(threads(cfg))
 	trail, err := admin.OpenTrail(cfg.Log, log)
@@ -62,12 +67,16 @@ func (p *program) serve(ctx context.Context) error {
 		return err
 	}
 	r.certs.use(conf)
-	listeners, err := listen(ctx, cfg, r.certs)
+	sockets, err := inherit(p.environ, os.Getpid())
+	if err != nil {
+		return err
+	}
+	listeners, err := sockets.listeners(ctx, cfg, r.certs)
 	if err != nil {
 		return err
 	}
 	if r.stage, err = openStage(cfg, log); err != nil {
-		closeAll(listeners)
+		sockets.closeAll()
 		return err
 	}
 	r.upstream = cfg.Upstream
@@ -80,12 +89,19 @@ func (p *program) serve(ctx context.Context) error {
 		to.Audit = trail.Event
 	}
 	r.server = proxy.New(to, pool, r.stage.tenants, log)
-	closeAdmin, err := openAdmin(ctx, cfg, r, level, drain)
+	closeAdmin, err := openAdmin(ctx, cfg, r, sockets, level, drain)
 	if err != nil {
-		closeAll(listeners)
+		sockets.closeAll()
 		return err
 	}
 	defer closeAdmin()
+	next := p.succession(cfg, log, sockets, listeners)
+	if err := next.ready(ctx, r.stage); err != nil {
+		return err
+	}
+	r.supervisor = next.supervisor
+	ctx, end := next.begin(ctx, again, r.server.Alive)
+	defer end()
 	if cfg.Commands.Learn {
 		go proxy.Learn(ctx, pool, log)
 	}

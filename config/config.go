@@ -40,6 +40,8 @@ type Config struct {
 	Log     Log      `yaml:"log"`
 	Threads int      `yaml:"threads"` // at once in Go code; 0: the program chooses
 	Drain   Duration `yaml:"drain"`   // how long clients may take to finish at the end
+
+	ReusePort bool `yaml:"reuse_port"` // a second process may listen on the same TCP addresses
 }
 
 // TLS is what the tls:// listeners show, and whom they let in.

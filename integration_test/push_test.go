@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -228,33 +227,6 @@ func TestStateful_NumPat(t *testing.T) {
 	a.line("PSUBSCRIBE z*")
 	a.Close()
 	eventually(t, "it is gone", func() bool { return w.line("PUBSUB NUMPAT") == zero })
-}
-
-// At the end a client that waits is let go as if its time were over, and no element is lost.
-func TestStateful_Drain(t *testing.T) {
-	t.Parallel()
-	r := startRedis(t)
-	addr := loopback(freePort(t))
-	g := startGate(t, "listen: "+addr+"\ndrain: 1h\n"+r.upstream()+rulesYAML)
-	g.waitFor(t, "tcp", addr)
-	direct := dial(t, r.addr)
-	lines := []string{"BLPOP q 0", "BLMOVE q r LEFT LEFT 0", "XREAD BLOCK 0 STREAMS x $", "WAIT 3 0"}
-	var waiting []*conn
-	for _, line := range lines {
-		c := dial3(t, addr)
-		c.send(encode(split(line)...) + encode("BLPOP", "q", "0") + encode("SET", line, "v"))
-		waiting = append(waiting, c)
-	}
-	eventually(t, "all wait", func() bool { return strings.Contains(direct.line("INFO clients"), "blocked_clients:4\r\n") })
-	g.signal(t, syscall.SIGTERM)
-	for i, c := range waiting {
-		if got, want := c.readAll(), "_\r\n_\r\n"+ok; got != want && got != zero+want[3:] {
-			t.Errorf("%s: got %q, want %q", lines[i], got, want)
-		}
-	}
-	eventually(t, "it ends", g.ended)
-	direct.want(one, "RPUSH", "q", "e")
-	direct.want(one, "LLEN", "q")
 }
 
 // A timeout may be hexadecimal.

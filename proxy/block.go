@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -61,6 +62,9 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 		err = own.pump.receive(&s.batch)
 	}
 	switch {
+	case err == nil && s.srv.lastCall.Load() && bytes.HasPrefix(s.batch.Replies[0].Raw, []byte("-UNBLOCKED ")):
+		s.quit = true // with no answer: so a driver asks again, on its next connection
+		return false
 	case err == nil:
 		return true
 	case errors.Is(err, errLeft):
@@ -134,8 +138,11 @@ func parseTimeout(text string) (seconds float64, err error) {
 // await returns when the batch is done (nil), or when the client has left. What the client sends meanwhile is kept.
 func (s *Session) await(ctx context.Context, own *own) error {
 	for {
-		if s.srv.draining.Load() || s.srv.pausing.now.Load() != nil {
-			s.letGo(ctx, own)
+		switch {
+		case s.srv.lastCall.Load():
+			s.letGo(ctx, own, "ERROR")
+		case s.srv.pausing.now.Load() != nil:
+			s.letGo(ctx, own, "TIMEOUT")
 		}
 		err := s.in.await()
 		select {
@@ -170,10 +177,10 @@ func (s *Session) await(ctx context.Context, own *own) error {
 // unblockTries is how long a command that is to wait no longer has before it is told again: it may just be on its way.
 const unblockTries = 10 * time.Millisecond
 
-// letGo ends the wait as if the command's time were over. Only the upstream can do that without losing an element: it has taken
-// one, and then the reply holds it, or it takes none.
-func (s *Session) letGo(ctx context.Context, own *own) {
-	b := upstream.Batch{Req: appendCommand(nil, unblock(own.conn.ID, "TIMEOUT")), Count: 1}
+// letGo ends the wait, as if the command's time were over (TIMEOUT) or with an error. Only the upstream can do that without losing an
+// element: it has taken one, and then the reply holds it, or it takes none.
+func (s *Session) letGo(ctx context.Context, own *own, how string) {
+	b := upstream.Batch{Req: appendCommand(nil, unblock(own.conn.ID, how)), Count: 1}
 	_ = own.node.Link(2, s.pool().DB()).Do(ctx, &b)
 	_ = s.conn.SetReadDeadline(time.Now().Add(unblockTries))
 }

@@ -53,7 +53,7 @@ func (s *Session) authenticate(ctx context.Context, user, password []byte) (errT
 	}
 	if t == nil && len(unsure) > 0 {
 		err := errGone
-		s.attend(ctx, func(ctx context.Context) { t, err = s.srv.suspects.try(ctx, host(s.conn), unsure, a) })
+		s.attend(ctx, true, func(ctx context.Context) { t, err = s.srv.suspects.try(ctx, host(s.conn), unsure, a) })
 		if err != nil {
 			return err.Error()
 		}
@@ -82,7 +82,7 @@ func (s *Session) failedLogin(ctx context.Context, all *tenants, user []byte) {
 	if due {
 		s.srv.log.Warn("wrong password", zap.String("addr", at), zap.String("user", name), zap.Int("not_logged_before", held))
 	}
-	s.attend(ctx, func(ctx context.Context) {
+	s.attend(ctx, false, func(ctx context.Context) {
 		timer := time.NewTimer(delay)
 		defer timer.Stop()
 		select {
@@ -93,8 +93,8 @@ func (s *Session) failedLogin(ctx context.Context, all *tenants, user []byte) {
 }
 
 // attend returns when f does, which it runs beside the session, watching over the client meanwhile. If the client goes away, is
-// killed, or the server ends, f's ctx ends and the session is to leave.
-func (s *Session) attend(ctx context.Context, f func(context.Context)) {
+// killed, f's ctx ends and the session is to leave; at the end of the server too, unless f is worth waiting for.
+func (s *Session) attend(ctx context.Context, worth bool, f func(context.Context)) {
 	if err := s.flush(); err != nil { // the replies owed must not wait too
 		s.quit = true
 		return
@@ -103,15 +103,15 @@ func (s *Session) attend(ctx context.Context, f func(context.Context)) {
 	var beside sync.WaitGroup
 	done := make(chan struct{})
 	beside.Go(func() { f(ctx); close(done); s.interrupt() })
-	s.quit = !s.lookOut(done) || s.quit
+	s.quit = !s.lookOut(done, worth) || s.quit
 	cancel()
 	beside.Wait()
 	_ = s.conn.SetReadDeadline(time.Time{}) // before looking why it may have been set: who comes now sets it again
-	s.quit = s.quit || s.srv.draining.Load() || s.killed.Load()
+	s.quit = s.quit || s.killed.Load() || s.srv.draining.Load() && !worth
 }
 
 // lookOut reads ahead until done, or until the client has left or has to.
-func (s *Session) lookOut(done <-chan struct{}) (here bool) {
+func (s *Session) lookOut(done <-chan struct{}, worth bool) (here bool) {
 	for {
 		err := s.in.await()
 		var late net.Error
@@ -123,7 +123,7 @@ func (s *Session) lookOut(done <-chan struct{}) (here bool) {
 			return false
 		default:
 			_ = s.conn.SetReadDeadline(time.Time{})
-			if s.killed.Load() || s.srv.draining.Load() {
+			if s.killed.Load() || s.srv.draining.Load() && !worth {
 				return false
 			}
 		}

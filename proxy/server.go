@@ -85,9 +85,11 @@ type Server struct {
 
 	lastID   atomic.Int64
 	Counts   Counts
+	swept    atomic.Int64 // when all sessions were last looked at, Unix seconds; 0: not yet
 	window   atomic.Int64 // how many values a new session may ask for at once
 	clock    atomic.Int64 // Unix seconds, to the second: cheaper than asking each time
-	draining atomic.Bool
+	draining atomic.Bool  // clients are let go, see drain.go
+	lastCall atomic.Bool  // those that hold something too
 
 	settings sync.Mutex // held while a session changes a setting of the upstream
 	mu       sync.Mutex // guards sessions, nothing else
@@ -123,7 +125,7 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 }
 
 // Serve accepts clients on the listeners, which it owns from now on, until ctx is cancelled; then it lets every session
-// finish what it has read, for at most cfg.Drain, and returns when the last one is gone.
+// finish what it has begun, for at most cfg.Drain, and returns when the last one is gone.
 func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	sweep, stopSweep := context.WithCancel(context.Background())
 	defer stopSweep()
@@ -142,38 +144,9 @@ func (s *Server) Serve(ctx context.Context, listeners []net.Listener) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.draining.Store(true)
-	s.pausing.end()
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
-	s.each(func(c *Session) { c.interrupt() })
-	s.wait(cut)
+	s.drain(listeners, cut)
 	s.observed.flush(time.Now())
 	return err
-}
-
-// cutGrace is how long sessions may take to end once they are cut.
-const cutGrace = time.Second
-
-// wait returns when every session is gone; after cfg.Drain it cuts those that are left.
-func (s *Server) wait(cut context.CancelFunc) {
-	gone := make(chan struct{})
-	go func() { s.wg.Wait(); close(gone) }()
-	timer := time.NewTimer(s.cfg.Drain)
-	defer timer.Stop()
-	select {
-	case <-gone:
-		return
-	case <-timer.C:
-		s.log.Warn("drain time is over, closing clients", zap.Duration("drain", s.cfg.Drain))
-		cut()
-		s.each(func(c *Session) { _ = c.conn.Close() })
-		select {
-		case <-gone:
-		case <-time.After(cutGrace): // who still waits for the upstream ends when the pool is closed
-		}
-	}
 }
 
 // accept hands each new client to a goroutine of its own. A failure such as "too many open files" waits a little and
@@ -266,8 +239,15 @@ func (s *Server) sweep(ctx context.Context) {
 			if s.observed.due(now) {
 				s.observed.flush(now)
 			}
+			s.swept.Store(now.Unix())
 		}
 	}
+}
+
+// Alive reports whether the server still does what it does every second: it looks at every session, which nothing may keep it from.
+func (s *Server) Alive() bool {
+	swept := s.swept.Load()
+	return swept == 0 || time.Now().Unix()-swept < 5
 }
 
 // bucket is a token bucket that makes its caller wait: new clients queue in the kernel's backlog meanwhile.

@@ -70,13 +70,14 @@ type Session struct {
 	broken error         // a reply could not be written
 	quit   bool          // leave after the next flush
 	ended  time.Time     // when a long command found that the client will send nothing more; zero: it has not
+	parts  time.Time     // until when its last words are waited for at the end of the server; zero: not yet decided
 
 	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
 	active  atomic.Int64          // shared: when the last batch was read, Unix seconds
 	writing atomic.Int64          // shared: since when a write is under way, Unix seconds; 0: none is
 	wanted  atomic.Bool           // shared: another client redirects its invalidations here, which takes a connection of its own
 	named   atomic.Bool           // shared: another client may be about to name its own connection upstream
-	killed  atomic.Bool           // shared: another client or the end of the server asks it to leave
+	killed  atomic.Bool           // shared: another client or a timeout asks it to leave
 	shaking atomic.Bool           // shared: it is in a TLS handshake, which no wake-up may cut short
 	busy    atomic.Bool           // shared: it has commands at hand, or on their way
 	rested  bool                  // buffers were given back since the last command
@@ -131,7 +132,9 @@ func (s *Session) run(ctx context.Context) {
 // serve carries commands from the client to Redis and replies back, until the client leaves.
 func (s *Session) serve(ctx context.Context) error {
 	for !s.quit {
-		if err := s.fill(ctx); err != nil {
+		if err := s.fill(ctx); errors.Is(err, errDrained) {
+			return s.part()
+		} else if err != nil {
 			return err
 		}
 		s.busy.Store(true)
@@ -147,6 +150,9 @@ func (s *Session) serve(ctx context.Context) error {
 			s.depart(ctx)
 			more = s.goOn(ctx, aside)
 		}
+		if s.srv.draining.Load() && (s.quit || s.done()) {
+			return s.part()
+		}
 		if err := s.flush(); err != nil {
 			return err
 		}
@@ -159,8 +165,13 @@ func (s *Session) serve(ctx context.Context) error {
 // fill blocks until a whole command has arrived.
 func (s *Session) fill(ctx context.Context) error {
 	for {
-		if s.killed.Load() || s.srv.draining.Load() { // its wake-up may have been taken for that of a reply
+		if s.killed.Load() { // its wake-up may have been taken for that of a reply
 			return io.EOF
+		}
+		if s.srv.draining.Load() {
+			if err := s.lastWords(); err != nil {
+				return err
+			}
 		}
 		s.expose()
 		if err := s.hear(ctx); err != nil {
@@ -193,7 +204,7 @@ func (s *Session) interrupted(err error) error {
 	if err := s.conn.SetReadDeadline(time.Time{}); err != nil { // before looking why: who comes now wakes it again
 		return err
 	}
-	if s.killed.Load() || s.srv.draining.Load() {
+	if s.killed.Load() {
 		return io.EOF
 	}
 	if err := s.catchUp(context.Background()); err != nil {

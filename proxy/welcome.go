@@ -22,9 +22,13 @@ type tenantListener struct {
 // welcome finds out how the client came, and makes it a client of the tenant whose it is by that.
 func (s *Session) welcome(ctx context.Context) error {
 	if conn, ok := s.conn.(*tls.Conn); ok {
-		limit, cancel := context.WithTimeout(ctx, max(s.srv.cfg.Login, time.Second))
-		defer cancel()
+		wait := max(s.srv.cfg.Login, time.Second)
 		s.shaking.Store(true)
+		if s.srv.draining.Load() { // after the line above: who drains now sees it shaking
+			wait = quiet
+		}
+		limit, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
 		err := conn.HandshakeContext(limit)
 		s.shaking.Store(false)
 		if err != nil {
@@ -32,9 +36,6 @@ func (s *Session) welcome(ctx context.Context) error {
 		}
 		if chains := conn.ConnectionState().VerifiedChains; len(chains) > 0 {
 			s.came.cert = chains[0][0]
-		}
-		if s.srv.draining.Load() { // the wake-up may have gone by unheard
-			s.interrupt()
 		}
 	}
 	all := s.srv.tenants.Load()

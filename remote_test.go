@@ -1,0 +1,70 @@
+package main
+
+import (
+	"testing"
+)
+
+func TestQuantile(t *testing.T) {
+	bounds := []float64{0.001, 0.01, 1}
+	at := func(counts ...int64) topLatency { return topLatency{Counts: counts} }
+	for _, e := range []struct {
+		now, before topLatency
+		share       float64
+		want        string
+	}{
+		{at(90, 9, 1, 0), at(), 0.5, "<1ms"},
+		{at(90, 9, 1, 0), at(), 0.99, "<10ms"},
+		{at(90, 9, 1, 0), at(90, 9, 0, 0), 0.5, "<1s"},
+		{at(0, 0, 0, 2), at(), 0.5, ">1s"},
+		{at(5, 0, 0, 0), at(5, 0, 0, 0), 0.5, "-"},
+		{at(), at(), 0.5, "-"},
+	} {
+		if got := quantile(bounds, e.now, e.before, e.share); got != e.want {
+			t.Errorf("quantile(%v, %v, %v) = %s, want %s", e.now, e.before, e.share, got, e.want)
+		}
+	}
+}
+
+func TestShownUnits(t *testing.T) {
+	for s, want := range map[int64]string{0: "0s", 59: "59s", 61: "1m1s", 3600: "1h0m", 172800 + 3600: "2d1h"} {
+		if got := seconds(s); got != want {
+			t.Errorf("seconds(%d) = %s, want %s", s, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0B", 999: "999B", 1024: "1.0KiB", 104857: "102KiB", 8178892: "7.8MiB", 1 << 50: "1024TiB"} {
+		if got := bytesText(n); got != want {
+			t.Errorf("bytesText(%d) = %s, want %s", n, got, want)
+		}
+	}
+	for text, want := range map[string]string{"sess:1": "sess:1", "a\x1b[2J": `"a\x1b[2J"`, "a\tb": `"a\tb"`} {
+		if got := shown(text); got != want {
+			t.Errorf("shown(%q) = %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestNewRemote(t *testing.T) {
+	for at, wrong := range map[string]bool{"http://h:1": false, "https://h:1/": false, "unix:///run/a": false, "h:1": true, "ftp://h": true, "http://": true, "": true} {
+		if _, err := newRemote(at, "", ""); (err != nil) != wrong {
+			t.Errorf("%q: %v", at, err)
+		}
+	}
+}
+
+func TestInherit(t *testing.T) {
+	for _, e := range []struct {
+		environ []string
+		wrong   bool
+	}{
+		{nil, false},
+		{[]string{"LISTEN_PID=1", "LISTEN_FDS=1"}, false}, // another process's
+		{[]string{"LISTEN_PID=7", "LISTEN_FDS=many"}, true},
+		{[]string{"LISTEN_PID=7", "LISTEN_FDS=0"}, false},
+		{[]string{envNames + "=nonsense"}, true},
+	} {
+		s, err := inherit(e.environ, 7)
+		if (err != nil) != e.wrong || err == nil && len(s.handed) > 0 {
+			t.Errorf("%v: %v, %v", e.environ, s, err)
+		}
+	}
+}
