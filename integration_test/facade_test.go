@@ -22,6 +22,21 @@ func TestFacade_goRedis(t *testing.T) {
 	}
 }
 
+// So it does over a real cluster, whose nodes it doesn't see.
+func TestFacade_cluster(t *testing.T) {
+	t.Parallel()
+	up := startCluster(t, 3, 0, setup{})
+	g := startGate(t, up.upstream()+"cluster_facade: true\nnamespace: \"app:\"\nrules: [{expiry: {default: 30m}}]\n")
+	useClusterClient(t, g.addr)
+	c := dial(t, g.addr)
+	if got := c.do("CLUSTER", "NODES"); strings.Count(got, "master") != 1 {
+		t.Errorf("CLUSTER NODES = %q", got)
+	}
+	if got := c.do("INFO", "cluster"); !strings.Contains(got, "cluster_enabled:1\r\n") {
+		t.Errorf("INFO cluster = %q", got)
+	}
+}
+
 // useClusterClient has go-redis's client for clusters do what such clients do.
 func useClusterClient(t *testing.T, addr string) {
 	t.Helper()

@@ -80,7 +80,7 @@ func (s *Session) spreads(c cmd) handler {
 // leavesCluster reports whether a command leaves the line because the upstream is a cluster, or is shown as one: to go
 // elsewhere, or to be told that subscribers don't send such.
 func (s *Session) leavesCluster(c cmd) bool {
-	return s.tx.afloat() || c.spec != nil && (s.ears != nil && s.proto == 2 || s.spreads(c) != nil)
+	return s.tx.afloat() || c.spec != nil && (s.ears != nil && s.proto == 2 && s.subscribed() || s.spreads(c) != nil)
 }
 
 // merger makes one reply of those of all nodes, none of which is an error.

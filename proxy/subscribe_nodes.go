@@ -43,12 +43,16 @@ func (s *Session) subscribeOnNodes(ctx context.Context, c cmd) {
 	}
 	err := s.tellNodes(ctx, c, verb, names)
 	if err != nil {
-		if text := err.Error(); !isRedisError(text) {
-			s.unavailable(err)
-		} else {
+		s.quit = len(names) > 1 && len(e.all) > 1 // nobody knows what it hears now
+		if text := err.Error(); isRedisError(text) {
 			s.say(text)
+		} else {
+			s.quit = true
+			s.unavailable(err)
 		}
-		s.quit = true // nobody knows what it hears now
+		if e.topics.none() {
+			s.deafen()
+		}
 		return
 	}
 	s.confirm(c, verb, names)
