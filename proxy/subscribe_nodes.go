@@ -37,6 +37,7 @@ func (s *Session) subscribeOnNodes(ctx context.Context, c cmd) {
 	defer e.mouth.release()
 	names := c.args[1:]
 	if verb.off && len(names) == 0 {
+		names = nil // not in the reader's array
 		for name := range e.topics.sets[verb.set] {
 			names = append(names, []byte(name))
 		}
