@@ -106,9 +106,9 @@ func (s *succession) run(ctx context.Context, again <-chan os.Signal) {
 			s.log.Error("hand-over failed, this process goes on", zap.Error(err))
 			continue
 		}
-		s.log.Info("handed over", zap.Int("pid", started.Pid))
 		s.sockets.handedOver()
 		s.supervisor.replaced(started)
+		s.log.Info("handed over", zap.Int("pid", started.Pid))
 		_ = started.Release()
 		s.over()
 		return
