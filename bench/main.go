@@ -4,6 +4,7 @@
 //
 //	go run ./bench              # compare the proxies
 //	go run ./bench -followups   # what each kind of rewriting and follow-up costs
+//	go run ./bench -cluster     # against three masters of a Redis Cluster, and redis-benchmark --cluster
 //
 // It installs what is missing with apt-get, builds Sessiongate, starts every server on a free loopback port, and ends
 // them all when it ends. Markdown goes to standard output, progress to standard error.
@@ -32,7 +33,7 @@ type options struct {
 	only                               *regexp.Regexp
 	rules, json                        string // paths
 	targets                            []string
-	followUps                          bool
+	followUps, cluster                 bool
 }
 
 func main() {
@@ -67,6 +68,7 @@ func parseFlags(args []string) (options, error) {
 	f.IntVar(&o.connections, "connections", 1, "`connections` of twemproxy to Redis")
 	f.StringVar(&o.json, "json", "", "write every run to this `file`")
 	f.BoolVar(&o.followUps, "followups", false, "measure the cost of what rules add to each command")
+	f.BoolVar(&o.cluster, "cluster", false, fmt.Sprintf("measure against a Redis Cluster of %d masters", clusterNodes))
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -81,6 +83,9 @@ func parseFlags(args []string) (options, error) {
 		o.targets = strings.Split(targets, ",")
 	}
 	for _, name := range o.targets {
+		if strings.HasSuffix(name, "-cluster") != o.cluster {
+			return o, fmt.Errorf("target %s is none of this mode's", name)
+		}
 		if !slices.Contains(targetNames(), name) {
 			return o, fmt.Errorf("no target %q; there are %s", name, strings.Join(targetNames(), ", "))
 		}
@@ -91,6 +96,9 @@ func parseFlags(args []string) (options, error) {
 }
 
 func (o options) defaultTargets() []string {
+	if o.cluster {
+		return []string{directCluster, gateCluster}
+	}
 	if o.followUps {
 		return []string{direct, transparent, withRules, idle, idleEach, lifetime}
 	}
@@ -102,6 +110,9 @@ func (o options) workloads() (workloads []workload, baselines []string) {
 	workloads, baselines = proxyWorkloads(o.valueBytes), []string{direct, twemproxy}
 	if o.followUps {
 		workloads, baselines = followUpWorkloads(o.valueBytes), []string{direct, transparent}
+	}
+	if o.cluster {
+		workloads, baselines = clusterWorkloads(o.valueBytes), []string{directCluster}
 	}
 	return slices.DeleteFunc(workloads, func(w workload) bool { return !o.only.MatchString(w.String()) }), baselines
 }
@@ -171,18 +182,27 @@ func startAll(ctx context.Context, dir string, o options) (targets []target, sto
 			return nil, stop, err
 		}
 	}
-	if p.redis, err = startRedis(ctx, dir); err != nil {
-		return nil, stop, err
-	}
-	targets, err = p.start(ctx, o.targets)
+	var servers []*process
 	stop = func() {
 		for _, t := range targets {
 			if t.proxy != nil {
 				t.proxy.stop()
 			}
 		}
-		p.redis.stop()
+		for _, server := range servers {
+			server.stop()
+		}
 	}
+	if o.cluster {
+		p.nodes, err = startCluster(ctx, dir)
+		servers = p.nodes
+	} else if p.redis, err = startRedis(ctx, dir); err == nil {
+		servers = []*process{p.redis}
+	}
+	if err != nil {
+		return nil, stop, err
+	}
+	targets, err = p.start(ctx, o.targets)
 	return targets, stop, err
 }
 

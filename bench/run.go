@@ -67,10 +67,16 @@ func (r runner) run(ctx context.Context, w workload) ([]row, error) {
 
 // prepare leaves in Redis the workload's keys and nothing else.
 func (r runner) prepare(ctx context.Context, w workload) error {
-	if err := flush(ctx, r.targets[0].redis); err != nil {
-		return fmt.Errorf("empty Redis: %w", err)
+	for _, server := range r.targets[0].servers {
+		if err := flush(ctx, server); err != nil {
+			return fmt.Errorf("empty Redis: %w", err)
+		}
 	}
 	for _, t := range r.targets {
+		fill := fill
+		if t.cluster {
+			fill = fillCluster
+		}
 		if err := fill(ctx, t, w, r.keys); err != nil {
 			return t.failed(ctx, w, fmt.Errorf("fill: %w", err))
 		}
@@ -88,7 +94,7 @@ func (r runner) measure(ctx context.Context, t target, w workload) (sample, erro
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := redisBenchmark(ctx, t.addr, w, requests, r.keys)
+	s, err := redisBenchmark(ctx, t, t.workload(w), requests, r.keys)
 	if err != nil {
 		return sample{}, err
 	}
@@ -110,8 +116,14 @@ func (t target) cpu() (u used, err error) {
 			return u, err
 		}
 	}
-	u.redis, err = cpuTime(t.redis.cmd.Process.Pid)
-	return u, err
+	for _, server := range t.servers {
+		one, err := cpuTime(server.cmd.Process.Pid)
+		if err != nil {
+			return u, err
+		}
+		u.redis += one
+	}
+	return u, nil
 }
 
 // failed says where a run failed, and where to look.
@@ -119,7 +131,7 @@ func (t target) failed(ctx context.Context, w workload, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	server := t.redis
+	server := t.servers[0]
 	if t.proxy != nil {
 		server = t.proxy
 	}
@@ -131,23 +143,30 @@ func perCommand(d time.Duration, commands int) float64 {
 	return float64(d.Nanoseconds()) / 1e3 / float64(commands)
 }
 
-func redisBenchmark(ctx context.Context, addr string, w workload, requests, keys int) (sample, error) {
-	host, port, err := net.SplitHostPort(addr)
+func redisBenchmark(ctx context.Context, t target, w workload, requests, keys int) (sample, error) {
+	host, port, err := net.SplitHostPort(t.addr)
 	if err != nil {
 		return sample{}, err
 	}
 	args := []string{"--csv", "-h", host, "-p", port,
 		"-c", strconv.Itoa(w.load.clients), "-P", strconv.Itoa(w.load.pipeline),
-		"-n", strconv.Itoa(requests), "-r", strconv.Itoa(keys)}
+		"-n", strconv.Itoa(requests)}
 
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "redis-benchmark", append(args, w.args...)...)
+	cmd := exec.CommandContext(ctx, "redis-benchmark", append(args, "-r", strconv.Itoa(keys))...)
+	if t.cluster {
+		cmd = clusterCommand(ctx, t, args, keys)
+	}
+	cmd.Args = append(cmd.Args, w.args...)
 	var stderr bytes.Buffer // holds a warning where a proxy has no CONFIG, which matters only if the run fails
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return sample{}, fmt.Errorf("redis-benchmark: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	if i := bytes.Index(out, []byte(`"test",`)); i > 0 {
+		out = out[i:] // with --cluster it says before which nodes there are
 	}
 	s, err := parseCSV(out)
 	if err != nil {

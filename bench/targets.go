@@ -19,6 +19,9 @@ const (
 	idle        = "sessiongate-idle"
 	idleEach    = "sessiongate-idle-each" // each access is refreshed
 	lifetime    = "sessiongate-lifetime"  // beside idle
+
+	directCluster = "redis-cluster"       // redis-benchmark --cluster, which sends each command to the node that has its slot
+	gateCluster   = "sessiongate-cluster" // before the same cluster
 )
 
 // defaultRules are the rules that a Sessiongate with rules runs with, unless -rules names others.
@@ -37,20 +40,22 @@ var accessRules = map[string]string{
 
 // target is one way to Redis: a proxy in front of it, or nothing.
 type target struct {
-	name  string
-	addr  string
-	redis *process
-	proxy *process // nil: straight to Redis
+	name    string
+	addr    string
+	servers []*process // Redis, or the nodes of a cluster
+	cluster bool
+	proxy   *process // nil: straight to Redis
 }
 
 // proxies starts each proxy in front of one Redis and keeps its configuration and log in dir.
 type proxies struct {
 	dir         string
-	redis       *process
-	sessiongate string // path of the binary
-	rules       string // namespace and rules in YAML
-	threads     int    // 0: Sessiongate's own choice
-	connections int    // of twemproxy to Redis
+	redis       *process   // nil: there is a cluster
+	nodes       []*process // of the cluster
+	sessiongate string     // path of the binary
+	rules       string     // namespace and rules in YAML
+	threads     int        // 0: Sessiongate's own choice
+	connections int        // of twemproxy to Redis
 }
 
 // starters lists the targets in the order of the report.
@@ -72,6 +77,8 @@ var starters = []struct {
 	{idle, accessStarter(idle)},
 	{idleEach, accessStarter(idleEach)},
 	{lifetime, accessStarter(lifetime)},
+	{directCluster, nil},
+	{gateCluster, func(ctx context.Context, p proxies) (*process, error) { return p.serve(ctx, gateCluster, "shared", "") }},
 }
 
 func accessStarter(name string) func(context.Context, proxies) (*process, error) {
@@ -95,7 +102,11 @@ func (p proxies) start(ctx context.Context, names []string) ([]target, error) {
 		if !slices.Contains(names, s.name) {
 			continue
 		}
-		t := target{name: s.name, addr: p.redis.addr, redis: p.redis}
+		t := target{name: s.name, servers: p.nodes, cluster: p.redis == nil}
+		if p.redis != nil {
+			t.servers = []*process{p.redis}
+		}
+		t.addr = t.servers[0].addr
 		if s.start != nil {
 			proxy, err := s.start(ctx, p)
 			if err != nil {
@@ -117,7 +128,7 @@ func (p proxies) serve(ctx context.Context, name, driver, rules string) (*proces
 	addr := "127.0.0.1:" + port
 	var c strings.Builder
 	fmt.Fprintf(&c, "listen: %s\n", addr)
-	fmt.Fprintf(&c, "upstream: {url: \"redis://%s/0\", driver: %s}\n", p.redis.addr, driver)
+	fmt.Fprintf(&c, "upstream: {url: %q, driver: %s}\n", p.url(), driver)
 	if p.threads > 0 {
 		fmt.Fprintf(&c, "threads: %d\n", p.threads)
 	}
@@ -127,6 +138,18 @@ func (p proxies) serve(ctx context.Context, name, driver, rules string) (*proces
 		return nil, err
 	}
 	return start(ctx, p.dir, name, addr, p.sessiongate, "serve", "--config", file)
+}
+
+// url is the upstream of a Sessiongate.
+func (p proxies) url() string {
+	if p.redis != nil {
+		return "redis://" + p.redis.addr + "/0"
+	}
+	addrs := make([]string, len(p.nodes))
+	for i, node := range p.nodes {
+		addrs[i] = node.addr
+	}
+	return "redis-cluster://" + strings.Join(addrs, ",")
 }
 
 // startTwemproxy starts Debian's nutcracker as its documentation recommends: one connection to each server, made
