@@ -11,7 +11,7 @@ ARCHS       ?= amd64 arm64
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 RELEASE     := CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.stamped=$(VERSION)"
 
-.PHONY: help run build build-all man package reproducible package-test manifests test race redis latency bench fuzz lint fmt clean
+.PHONY: help run build build-all man package reproducible package-test manifests test race redis browser latency bench fuzz lint fmt clean
 .DEFAULT_GOAL := help
 
 help: ### List the targets
@@ -80,6 +80,9 @@ redis: # redis-server and redis-cli, which the tests drive, installed where they
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server redis-tools; } </dev/null || { \
 	  echo "The tests need$$missing and apt-get could not install them (see above)." >&2; exit 1; \
 	}
+
+browser: redis ### Click through the dashboard in Chromium: needs chromium; DASHBOARD_PICTURES=directory keeps pictures
+	go test -tags browser -count 1 -run Dashboard ./integration_test
 
 latency: redis ### Measure a deep pipeline through a slow network, with the gate and without
 	go test -run '^$$' -bench Latency -benchtime 10x ./integration_test

@@ -41,8 +41,11 @@ func (p *program) succession(cfg config.Config, log *zap.Logger, sockets *socket
 		at = append(at, l.Addr().String())
 	}
 	s.supervisor.doing = "Serving clients on " + strings.Join(at, ", ")
-	if cfg.Upstream.URL == config.Memory {
+	switch {
+	case cfg.Upstream.URL == config.Memory:
 		s.only = "the sessions are in the memory of this process"
+	case os.Getpid() == 1:
+		s.only = "this is the first process of its container, which ends with it: start another container"
 	}
 	return s
 }
@@ -103,9 +106,9 @@ func (s *succession) run(ctx context.Context, again <-chan os.Signal) {
 			s.log.Error("hand-over failed, this process goes on", zap.Error(err))
 			continue
 		}
-		s.log.Info("handed over", zap.Int("pid", started.Pid))
 		s.sockets.handedOver()
 		s.supervisor.replaced(started)
+		s.log.Info("handed over", zap.Int("pid", started.Pid))
 		_ = started.Release()
 		s.over()
 		return

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestQuantile(t *testing.T) {
@@ -66,5 +71,38 @@ func TestInherit(t *testing.T) {
 		if (err != nil) != e.wrong || err == nil && len(s.handed) > 0 {
 			t.Errorf("%v: %v, %v", e.environ, s, err)
 		}
+	}
+}
+
+// Each view is of what came since the one before.
+func TestTop_View(t *testing.T) {
+	looks := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/stats" {
+			fmt.Fprint(w, "{}")
+			return
+		}
+		looks++
+		n := []int{0, 1000, 1200}[looks-1]
+		fmt.Fprintf(w, `{"uptime_s": %d, "totals": {"commands": %d}, "bounds_s": [1],
+			"tenants": [{"tenant": "shop", "verdicts": {"passed": %d}, "latency": {"total": {"counts": [%d, 0]}}}],
+			"commands": [{"tenant": "shop", "command": "GET", "passed": %d}]}`, looks, n, n, n, n)
+	}))
+	defer server.Close()
+	r, err := newRemote(server.URL, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := top{remote: r, every: time.Second}
+	var before topStats
+	for i, want := range []string{" 0 commands/s", "1000 ", "200 "} {
+		text, now, err := view.view(t.Context(), before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(text, want); n != []int{1, 4, 4}[i] { // of all, of the tenant, and twice of the command
+			t.Errorf("view %d has %q %d times:\n%s", i, want, n, text)
+		}
+		before = now
 	}
 }

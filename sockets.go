@@ -30,7 +30,7 @@ type socket struct {
 	net.Listener
 	name    string // as in the configuration; "" if systemd has opened it
 	all     *sockets
-	closing atomic.Bool
+	closing atomic.Int64 // since when, Unix nanoseconds; 0: it isn't
 
 	operators bool // for operators, not clients
 }
@@ -38,8 +38,10 @@ type socket struct {
 const (
 	firstHanded = 3             // descriptors 0 to 2 are the standard streams
 	envNames    = "HANDED_OVER" // the names of the sockets that the process before hands over, in JSON; the pipe for ready comes next
-	// backlogTime is how much longer clients are accepted that the kernel has let in already.
-	backlogTime = 10 * time.Millisecond
+	// backlogTime is how much longer clients are accepted that the kernel has let in already, at most.
+	backlogTime = 100 * time.Millisecond
+	// backlogGlance is how long none has come when the queue is taken to be empty.
+	backlogGlance = 200 * time.Microsecond
 )
 
 // inherit takes what the environment says that this process was handed.
@@ -196,14 +198,24 @@ func (s *sockets) handedOver() {
 	}
 }
 
-// Accept ends a moment after Close: clients that are in already, in the kernel's queue, would be reset else.
+// Accept ends after Close as soon as the kernel's queue is empty: clients that are in it already would be reset else.
 func (l *socket) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil && l.closing.Load() {
-		_ = l.Listener.Close()
-		return nil, net.ErrClosed
+	for looked := false; ; looked = true {
+		conn, err := l.Listener.Accept()
+		since := l.closing.Load()
+		if err == nil || since == 0 {
+			return conn, err
+		}
+		if looked || time.Now().UnixNano()-since > int64(backlogTime) || l.deadline(backlogGlance) != nil {
+			_ = l.Listener.Close()
+			return nil, net.ErrClosed
+		}
 	}
-	return conn, err
+}
+
+// deadline limits how long a client is waited for, from now on.
+func (l *socket) deadline(d time.Duration) error {
+	return l.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(d))
 }
 
 // Close is for a socket on which somebody accepts; it doesn't wait for the end of that.
@@ -211,8 +223,8 @@ func (l *socket) Close() error {
 	if l.all.handOff.Load() { // the queue has another process too
 		return l.Listener.Close()
 	}
-	l.closing.Store(true)
-	return l.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(backlogTime))
+	l.closing.Store(time.Now().UnixNano())
+	return l.deadline(0) // wakes Accept
 }
 
 // reusePort lets other processes of the same user listen on the address as well.

@@ -236,8 +236,9 @@ func viewCommands(b *strings.Builder, now, before topStats, passed float64) {
 	for _, c := range before.Commands {
 		was[[2]string{c.Tenant, c.Command}] = c
 	}
-	for i := range now.Commands {
-		c := &now.Commands[i]
+	busy := slices.Clone(now.Commands)
+	for i := range busy {
+		c := &busy[i]
 		old := was[[2]string{c.Tenant, c.Command}]
 		c.Passed -= old.Passed
 		c.Rewritten -= old.Rewritten
@@ -245,7 +246,7 @@ func viewCommands(b *strings.Builder, now, before topStats, passed float64) {
 		c.Local -= old.Local
 		c.Unknown -= old.Unknown
 	}
-	busy := slices.DeleteFunc(slices.Clone(now.Commands), func(c topCommand) bool { return c.sum() == 0 })
+	busy = slices.DeleteFunc(busy, func(c topCommand) bool { return c.sum() == 0 })
 	slices.SortStableFunc(busy, func(a, b topCommand) int { return cmp.Compare(b.sum(), a.sum()) })
 	var lines []string
 	for _, c := range busy {

@@ -69,7 +69,8 @@ type Admin struct {
 const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 10 * time.Second
-	idleTimeout   = 2 * time.Minute
+	writeTimeout  = 10 * time.Minute
+	idleTimeout   = time.Minute
 	maxHeader     = 16 << 10 // bytes
 	maxBody       = 64 << 10 // bytes
 	maxConns      = 256      // connections at once
@@ -82,7 +83,7 @@ func New(cfg Config) *Admin {
 	registry := a.registry()
 	a.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	a.http = &http.Server{
-		Handler: a.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: a.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog:    zap.NewStdLog(cfg.Log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))), // what scanners send is no news
 		BaseContext: func(net.Listener) context.Context { return a.ctx },
 		ConnContext: withState,

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -406,5 +407,26 @@ func TestTrail(t *testing.T) {
 	}
 	if _, err := OpenTrail(config.Log{Audit: filepath.Join(path, "below")}, nil); err == nil {
 		t.Error("a path that can't be is no error")
+	}
+}
+
+// What the alerts and the Grafana dashboard ask for is there.
+func TestDeploy_Names(t *testing.T) {
+	r := newRig(t, nil)
+	r.say(t, 2, "SET sess:1 v", "SET sess:1 "+strings.Repeat("x", 200))
+	eventually(t, "the session has added what it counted", func() bool {
+		return strings.Contains(r.call("GET", "/api/v1/stats", "").Body.String(), `"refused":1`)
+	})
+	metrics := r.call("GET", "/metrics", "").Body.String()
+	for _, file := range []string{"../deploy/prometheus/sessiongate.rules.yml", "../deploy/grafana/sessiongate.json"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`sessiongate_[a-z_]+`).FindAllString(string(text), -1) {
+			if !strings.Contains(metrics, "# TYPE "+name+" ") && !strings.Contains(metrics, "\n"+name+"{") && !strings.Contains(metrics, "\n"+name+" ") {
+				t.Errorf("%s asks for %s, which /metrics has not got", file, name)
+			}
+		}
 	}
 }

@@ -20,6 +20,8 @@ const (
 	maxWords = 256
 	maxWord  = 16 << 10 // bytes
 	respIdle = 10 * time.Minute
+	// respLogin is how long one may be silent who has shown no credential.
+	respLogin = 30 * time.Second
 	// respWrite is how long a client may take to take an answer.
 	respWrite = 30 * time.Second
 )
@@ -50,7 +52,11 @@ func (a *Admin) serveRESP(conn *limited, in *bufio.Reader, done <-chan struct{})
 		}
 	}()
 	for !o.quit {
-		_ = conn.SetReadDeadline(time.Now().Add(respIdle))
+		idle := respIdle
+		if o.may(secrets) != nil {
+			idle = respLogin
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(idle))
 		select {
 		case <-done:
 			return

@@ -1,9 +1,12 @@
 package integration_test
 
 import (
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -179,4 +182,29 @@ func TestDrain_Stuck(t *testing.T) {
 		}
 		r.signal(t, syscall.SIGCONT)
 	}
+}
+
+// Over TLS and on a UNIX socket too, replies come whole and the end behind them.
+func TestDrain_OtherListeners(t *testing.T) {
+	t.Parallel()
+	r, ca := startRedis(t), newAuthority(t)
+	cert, key := ca.issue("127.0.0.1")
+	secure, socket := loopback(freePort(t)), filepath.Join(t.TempDir(), "gate.sock")
+	g := startGate(t, fmt.Sprintf("listen: [tls://%s, unix://%s]\ndrain: 1m\ntls: {cert: %s, key: %s}\n%s", secure, socket, cert, key, r.upstream()))
+	g.addr = secure
+	g.waitFor(t, "unix", socket)
+	long := strings.Repeat("x", 1<<20)
+	clients := []*conn{dialTLS(t, secure, &tls.Config{RootCAs: ca.pool}), dialNetwork(t, "unix", socket)}
+	silent := dialTLS(t, secure, &tls.Config{RootCAs: ca.pool})
+	for _, c := range clients {
+		c.want(ok, "SET", "long", long)
+	}
+	silent.want(pong, "PING")
+	began := g.end(t)
+	for _, c := range clients {
+		c.send(encode("GET", "long") + encode("PING"))
+		c.only(t, bulk(long)+pong)
+	}
+	silent.closed()
+	g.endedWithin(t, began, 5*time.Second)
 }

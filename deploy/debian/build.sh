@@ -14,6 +14,8 @@ put() { install -D -m "$1" "$2" "$root/$3"; }
 put 0755 "$binary" usr/bin/sessiongate
 put 0644 "$here/../systemd/sessiongate.service" lib/systemd/system/sessiongate.service
 put 0644 "$here/../systemd/sessiongate.socket" usr/share/doc/sessiongate/examples/sessiongate.socket
+put 0644 "$here/../prometheus/sessiongate.rules.yml" usr/share/doc/sessiongate/examples/sessiongate.rules.yml
+put 0644 "$here/../grafana/sessiongate.json" usr/share/doc/sessiongate/examples/grafana.json
 put 0644 "$here/sessiongate.yaml" etc/sessiongate/sessiongate.yaml
 put 0644 "$here/copyright" usr/share/doc/sessiongate/copyright
 put 0644 "$here/../../CHANGELOG.md" usr/share/doc/sessiongate/changelog
