@@ -283,6 +283,7 @@ func TestGuard(t *testing.T) {
 		{open, 200, "/api/v1/refusals", ""},
 		{open, 403, "/api/v1/sessions", ""},
 		{open, 403, "/api/v1/revocations", ""},
+		{open, 403, "/api/v1/audits", ""},
 		{open, 404, "/debug/pprof/", ""},
 	} {
 		eventually(t, "it is ready", func() bool { return each.rig.unready() == nil })

@@ -26,7 +26,7 @@ func (a *Admin) routes() map[string]map[string]endpoint {
 		"sessions/count":   {"GET": may(a.getSessionCount)},
 		"revocations":      {"GET": may(a.getRevocations), "POST": may(a.postRevocation)},
 		"revocations/{id}": {"GET": may(a.getRevocation), "DELETE": may(a.deleteRevocation)},
-		"audits":           {"GET": read(func(*http.Request) (any, error) { return object{"audits": a.audits.list()}, nil }), "POST": may(a.postAudit)},
+		"audits":           {"GET": may(func(*http.Request) (any, error) { return object{"audits": a.audits.list()}, nil }), "POST": may(a.postAudit)},
 		"reload":           {"POST": may(a.postReload)},
 		"drain":            {"POST": may(a.postDrain)},
 		"pause":            {"POST": may(a.postPause)},

@@ -127,7 +127,7 @@ func (s *Server) Kill(id int64) bool {
 	return c != nil
 }
 
-// Connected is how many clients there are, and MostClients how many there may be.
+// Connected is how many clients there are.
 func (s *Server) Connected() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
