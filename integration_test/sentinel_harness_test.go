@@ -93,7 +93,7 @@ func newSentinel(t testing.TB, master *node, with setup) *redisServer {
 // hasten has a sentinel look more often than every second or ten, and not take a busy machine for a clock that jumped.
 func hasten(t testing.TB, sentinel *redisServer) {
 	t.Helper()
-	if _, err := ask(sentinel.addr, "", "SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "300", "PING-PERIOD", "200",
+	if _, err := askServer(sentinel.addr, "", "SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "300", "PING-PERIOD", "200",
 		"TILT-TRIGGER", "30000"); err != nil {
 		t.Fatal(err)
 	}
@@ -137,12 +137,12 @@ func (s *sentinelSetup) unsettled() string {
 		}
 	}
 	for _, sentinel := range s.sentinels {
-		v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
+		v, err := askServer(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
 		if err != nil || field(v, "flags") != "master" || field(v, "num-slaves") != "2" || field(v, "num-other-sentinels") != "2" {
 			return fmt.Sprintf("the sentinel %s: %v, flags %s, %s replicas, %s other sentinels", sentinel.addr, err, field(v, "flags"),
 				field(v, "num-slaves"), field(v, "num-other-sentinels"))
 		}
-		if v, err = ask(sentinel.addr, "", "SENTINEL", "REPLICAS", masterName); err != nil {
+		if v, err = askServer(sentinel.addr, "", "SENTINEL", "REPLICAS", masterName); err != nil {
 			return err.Error()
 		}
 		for _, replica := range v.elems {
@@ -167,7 +167,7 @@ func (s *sentinelSetup) agreed() *node {
 		if sentinel.ended() {
 			continue
 		}
-		v, err := ask(sentinel.addr, "", "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName)
+		v, err := askServer(sentinel.addr, "", "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName)
 		if err != nil || len(v.elems) != 2 || port != "" && v.elems[1].text != port {
 			return nil
 		}
@@ -197,7 +197,7 @@ func (s *sentinelSetup) failover(t testing.TB) *node {
 	t.Helper()
 	old := s.master(t)
 	eventually(t, "a sentinel takes SENTINEL FAILOVER", func() bool { // none does while the one before goes on
-		_, err := ask(s.sentinels[0].addr, "", "SENTINEL", "FAILOVER", masterName)
+		_, err := askServer(s.sentinels[0].addr, "", "SENTINEL", "FAILOVER", masterName)
 		return err == nil
 	})
 	return s.newMaster(t, old)
@@ -216,7 +216,7 @@ func (s *sentinelSetup) newMaster(t testing.TB, old *node) (master *node) {
 			if sentinel.ended() {
 				continue
 			}
-			v, err := ask(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
+			v, err := askServer(sentinel.addr, "", "SENTINEL", "MASTER", masterName)
 			if err != nil || field(v, "port") != master.shownPort() || strings.Contains(field(v, "flags"), "failover") {
 				return false
 			}

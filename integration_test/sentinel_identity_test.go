@@ -233,7 +233,7 @@ tenants:
 			r.fresh(dial(t, two))
 			load.more(t, 200)
 			load.end(t, func(args ...string) (value, error) {
-				return ask(redis.addr, "second-secret", args[0], "one:"+args[1])
+				return askServer(redis.addr, "second-secret", args[0], "one:"+args[1])
 			})
 
 			// A wrong one, and then nobody who takes the old one.
@@ -301,7 +301,7 @@ func TestIdentity_CertificateRotation(t *testing.T) {
 	admin.want(ok, "CONFIG", "SET", "tls-ca-cert-file", young.file)
 	r.put("ca", read(young.file), takesNew)
 	fresh()
-	load.end(t, func(args ...string) (value, error) { return ask(redis.addr, "", args[0], "a:"+args[1]) })
+	load.end(t, func(args ...string) (value, error) { return askServer(redis.addr, "", args[0], "a:"+args[1]) })
 }
 
 // Sentinels with TLS and a password of their own, before a Redis with another; the files of both passwords change.
