@@ -14,7 +14,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -161,12 +160,7 @@ func (a *Admin) unready() error {
 	if _, paused := p.Paused(); paused {
 		return nil
 	}
-	for _, pool := range p.Pools() {
-		if up, why := pool.Health(); !up {
-			return fmt.Errorf("upstream %s is down: %w", pool.Addr(), why)
-		}
-	}
-	return nil
+	return p.Ready()
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

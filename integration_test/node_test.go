@@ -95,7 +95,9 @@ func (n *node) cont(t testing.TB) { n.signal(t, syscall.SIGCONT) }
 
 // ask sends one command on a connection of its own, past any relay, and returns its reply. Unlike conn's methods it fails no
 // test, so that it can be asked of nodes that may be down, and by any goroutine. An error reply is an error.
-func (n *node) ask(args ...string) (value, error) { return askServer(n.addr, n.setup.password, args...) }
+func (n *node) ask(args ...string) (value, error) {
+	return askServer(n.addr, n.setup.password, args...)
+}
 
 func askServer(addr, password string, args ...string) (value, error) {
 	c, err := net.DialTimeout("tcp", addr, time.Second)

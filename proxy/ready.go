@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"sessiongate/policy"
-	"sessiongate/upstream"
 )
 
 // grants are the commands that Sessiongate sends by itself to meet a demand, with ? for one of the tenant's keys.
@@ -55,7 +54,7 @@ type fitness struct {
 func (s *Server) Ready() error {
 	list := s.tenants.Load().all
 	var all []error
-	for _, p := range s.pools(list) {
+	for _, p := range s.Pools() {
 		if err := p.Ready(); err != nil {
 			all = append(all, err)
 		}
@@ -75,17 +74,6 @@ func (s *Server) Ready() error {
 		}
 	}
 	return errors.Join(all...)
-}
-
-// pools are the upstreams in use, each once.
-func (s *Server) pools(list []*Tenant) []*upstream.Pool {
-	all := []*upstream.Pool{s.main}
-	for _, t := range list {
-		if !slices.Contains(all, t.Pool) {
-			all = append(all, t.Pool)
-		}
-	}
-	return all
 }
 
 // checkEvery is how often it is looked whether an upstream has come, or come back, and so may be another.
