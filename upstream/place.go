@@ -127,7 +127,9 @@ func (p *Pool) move(addr string) {
 		l.renew()
 	}
 	close(old.left)
-	for start := time.Now(); p.busy(links, addr) && time.Since(start) < moveGrace && p.ctx.Err() == nil; {
+	start := time.Now()
+	p.letGo(old.addr)
+	for p.busy(links, addr) && time.Since(start) < moveGrace && p.ctx.Err() == nil {
 		pause(p.ctx, 2*time.Millisecond)
 	}
 	for _, l := range links {

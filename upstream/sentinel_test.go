@@ -92,6 +92,8 @@ type fakeNode struct {
 	hangs   atomic.Bool  // it takes connections, and no more
 	hung    atomic.Int64 // how many, that way
 	writes  atomic.Int64
+	waits   atomic.Pointer[fakeConn] // in BLPOP
+	letsGo  atomic.Bool              // it knows CLIENT UNBLOCK
 }
 
 func newNode(t testing.TB) *fakeNode {
@@ -106,6 +108,7 @@ func newNode(t testing.TB) *fakeNode {
 		case n.demoted.Load():
 			c.out = append(c.out, "-READONLY You can't write against a read only replica.\r\n"...)
 		case string(args[0]) == "BLPOP":
+			n.waits.Store(c)
 		default:
 			n.writes.Add(1)
 			c.out = append(c.out, bulk(n.addr())...)
@@ -116,7 +119,12 @@ func newNode(t testing.TB) *fakeNode {
 }
 
 func (n *fakeNode) greet(c *fakeConn, args [][]byte) string {
-	if !n.hangs.Load() {
+	switch {
+	case n.hangs.Load():
+	case n.letsGo.Load() && string(args[0]) == "client" && string(args[1]) == "unblock":
+		n.waits.Load().say("*-1\r\n")
+		return ":1\r\n"
+	default:
 		return manners(c, args)
 	}
 	if string(args[0]) == "HELLO" {
