@@ -34,16 +34,7 @@ func (s *Session) block(ctx context.Context, c cmd) {
 			return
 		}
 	}
-	s.begin()
-	s.place(c)
-	switch {
-	case s.slots[0].text:
-		s.edit()
-	case s.slots[0].wrapped > 0:
-		s.blockingMove(ctx, own, c)
-	case s.wait(ctx, own):
-		s.edit()
-	}
+	s.blockAtMaster(ctx, own, c)
 }
 
 // wait sends the batch and waits for its replies, for ever if need be. If they don't come, the client has been told.
@@ -112,7 +103,7 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 		if !s.wait(ctx, own) {
 			return
 		}
-		if raw := s.batch.Replies[0].Raw; s.sharded && s.followWait(ctx, raw) {
+		if raw := s.batch.Replies[0].Raw; s.sharded && s.followWait(ctx, raw) || s.followMaster(ctx, own, raw) {
 			if own = s.own; own == nil {
 				return
 			}

@@ -96,12 +96,12 @@ func (b *breaker) refuse(why error) {
 	}
 }
 
-// connected notes a handshake that went well.
+// connected notes a handshake that went well. It ends the outage, but says nothing of replies.
 func (b *breaker) connected() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refused = 0
-	if b.late == 0 {
+	if !b.guarded.Load() {
 		b.close()
 	}
 }
@@ -134,12 +134,29 @@ func (b *breaker) answered() {
 	}
 }
 
-// open has the probe take over. It needs b.mu.
-func (b *breaker) open(what string, n int) {
-	if b.state == BreakerOpen || !b.pool.spawn(b.probe) {
+// quiet notes a health check that went well. Nobody may be left to send a batch that would close a half-open breaker; if none has been
+// let through for a read timeout, it closes, but the first reply that is late opens it again.
+func (b *breaker) quiet() {
+	if !b.guarded.Load() {
 		return
 	}
-	b.state, b.shut = BreakerOpen, make(chan struct{})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state != BreakerHalfOpen || time.Since(b.nextTry) < b.pool.opt.ReadTimeout {
+		return
+	}
+	b.late = b.pool.cfg.Breaker - 1
+	b.guarded.Store(false)
+	b.close()
+}
+
+// open has the probe take over. It needs b.mu.
+func (b *breaker) open(what string, n int) {
+	shut := make(chan struct{})
+	if b.state == BreakerOpen || !b.pool.spawn(func() { b.probe(shut) }) {
+		return
+	}
+	b.state, b.shut = BreakerOpen, shut
 	b.openings++
 	b.pool.log.Warn("upstream circuit opened: "+what, zap.String("addr", b.pool.Addr()), zap.Int("failures", n), zap.Error(b.why))
 }
@@ -161,15 +178,18 @@ func (b *breaker) leave(to string) {
 	b.state = to
 }
 
-// probe connects again and again, with the back-off of links, until the upstream answers: the handshake ends with a PING.
-func (b *breaker) probe() {
+// probe connects again and again, with the back-off of links, until the upstream answers (the handshake ends with a PING) or this opening
+// is over: another one has a probe of its own.
+func (b *breaker) probe(shut chan struct{}) {
 	p := b.pool
 	for {
 		b.mu.Lock()
-		n, wanted := b.probes, b.state == BreakerOpen
-		b.probes++
+		n := b.probes
+		if !over(shut) {
+			b.probes++
+		}
 		b.mu.Unlock()
-		if pause(p.ctx, backoff(n)); !wanted || p.ctx.Err() != nil {
+		if pauseUnless(p.ctx, shut, backoff(n)); over(shut) || p.ctx.Err() != nil {
 			return
 		}
 		conn, h, err := p.dial(p.ctx, setKey{proto: 2, db: p.opt.DB})
@@ -177,38 +197,51 @@ func (b *breaker) probe() {
 			abort(conn)
 			p.learn(h)
 		}
-		if err == nil || answered(err) {
-			b.passed()
+		if b.probed(shut, err) {
 			return
 		}
-		b.mu.Lock()
-		if b.state == BreakerOpen {
-			b.why = reason(err)
-		}
-		b.mu.Unlock()
 	}
 }
 
-// passed is called when the probe has been answered. Who wants a connection tries again; that ends the outage, unless replies were late:
-// then one that comes ends it.
-func (b *breaker) passed() {
+// over reports whether a channel is closed.
+func over(closed <-chan struct{}) bool {
+	select {
+	case <-closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// probed notes what a probe has come to, and reports whether it was the last one. If it was answered, who wants a connection tries again;
+// that ends the outage, unless replies were late: then one that comes ends it.
+func (b *breaker) probed(shut chan struct{}, err error) (done bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.state != BreakerOpen {
-		return
+	if over(shut) {
+		return true
+	}
+	if err != nil && !answered(err) {
+		b.why = reason(err)
+		return false
 	}
 	b.refused = 0
-	if !b.guarded.Load() {
+	switch {
+	case b.guarded.Load():
+		b.leave(BreakerHalfOpen)
+		b.nextTry = time.Now()
+		b.pool.log.Info("upstream circuit half-open", zap.String("addr", b.pool.Addr()))
+	case err == nil:
+		b.close()
+	default: // it is there, but of no use yet
 		b.leave(BreakerClosed)
 		b.pool.log.Info("upstream circuit closed", zap.String("addr", b.pool.Addr()), zap.Duration("after", time.Since(b.since)))
-		return
 	}
-	b.leave(BreakerHalfOpen)
-	b.nextTry = time.Now()
-	b.pool.log.Info("upstream circuit half-open", zap.String("addr", b.pool.Addr()))
+	return true
 }
 
-// admit decides whether a batch may be sent, or queued. While the breaker is half-open, that is one in a read timeout.
+// admit decides whether a batch may be sent, or queued. While the breaker is half-open, that is one in a read timeout. What was queued
+// before, within the hold, goes out with it: it is no more than the load allows, and most outages are over by then.
 func (b *breaker) admit() error {
 	if !b.guarded.Load() {
 		return nil
@@ -243,14 +276,18 @@ func (b *breaker) opened() error {
 	return b.why
 }
 
-// trouble is why the upstream can't be called up though it may answer health checks: replies to commands are late.
+// trouble is why the upstream can't be called up though it may answer health checks: replies to commands are late. When the next batch may
+// try there is none: who asks first would never send it.
 func (b *breaker) trouble() error {
 	if !b.guarded.Load() {
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.circuit()
+	if b.state == BreakerOpen || time.Now().Before(b.nextTry) {
+		return b.circuit()
+	}
+	return nil
 }
 
 // pause waits for d; while the breaker is open, until it no longer is, but no longer than most; and in either case no longer than until

@@ -25,9 +25,12 @@ func (l *link) run() {
 	for attempt := 0; ; attempt++ {
 		left := l.pool.place.Load().left
 		conn, hello, err := l.pool.connect(l.ctx, l.key, l.pool.turns.links)
-		if err != nil {
+		switch {
+		case errors.Is(err, errMoved):
+			attempt = 0
+		case err != nil:
 			l.failed(err)
-		} else {
+		default:
 			r := receiver{link: l, conn: conn}
 			l.connected(conn, hello, relay)
 			l.disconnected(&r, r.run())
@@ -203,7 +206,7 @@ func (l *link) fields(f ...zap.Field) []zap.Field {
 	return append(f, zap.String("addr", l.pool.Addr()), zap.Int("proto", l.key.proto), zap.Int("db", l.key.db), zap.String("role", l.key.role.label()))
 }
 
-// dial opens a connection to the upstream that is ready for commands.
+// dial opens a connection to the upstream that is ready for commands. If the master leaves meanwhile it is in vain, and says so.
 func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
 	at := p.place.Load()
 	if at.addr == "" {
@@ -212,7 +215,16 @@ func (p *Pool) dial(ctx context.Context, key setKey) (net.Conn, hello, error) {
 			return nil, hello{}, p.noMaster()
 		}
 	}
-	return p.dialAt(ctx, key, at.addr)
+	there, done := at.while(ctx)
+	defer done()
+	conn, h, err := p.dialAt(there, key, at.addr)
+	if ctx.Err() == nil && p.place.Load() != at {
+		if err == nil {
+			abort(conn)
+		}
+		return nil, hello{}, errMoved
+	}
+	return conn, h, err
 }
 
 // dialAs opens a connection to the server at addr as id.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -64,13 +65,14 @@ func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Con
 		}
 		c.discard() // it died, or says something nobody asked for
 	}
-	if err := p.breaker.admit(); err != nil {
-		return nil, p.error(false, err)
-	}
 	if n := p.stats.dedicated.Add(1); n > int64(p.cfg.MaxDedicated) {
 		p.stats.dedicated.Add(-1)
 		p.load.refused.Add(1)
 		return nil, p.error(false, &overloaded{fmt.Sprintf("%d connections of one client each", n), fmt.Sprint(p.cfg.MaxDedicated), "upstream.max_dedicated"})
+	}
+	if err := p.breaker.admit(); err != nil {
+		p.stats.dedicated.Add(-1)
+		return nil, p.error(false, err)
 	}
 	for {
 		conn, h, err := p.dialHold(ctx, key)
@@ -102,6 +104,9 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 		conn, h, err := p.connect(ctx, key, p.turns.dedicated)
 		if err == nil {
 			return conn, h, nil
+		}
+		if errors.Is(err, errMoved) {
+			continue
 		}
 		p.doubt()
 		wait, left := backoff(attempt), p.cfg.Hold-time.Since(start)

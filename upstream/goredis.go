@@ -77,6 +77,8 @@ func (p *plain) attempt(ctx context.Context, b *Batch) (replies []Reply, again b
 	case err == nil:
 		breaker.connected()
 		breaker.answered()
+	case isDial(err) && p.pool.place.Load() != at:
+		return nil, true, p.pool.error(false, errMoved)
 	case isDial(err):
 		breaker.refuse(err)
 		return nil, true, p.pool.error(false, reason(p.pool.unanswered(err)))

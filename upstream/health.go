@@ -128,6 +128,9 @@ func (p *Pool) runHealth() {
 		case err == nil && was != nil:
 			p.log.Info("upstream is up", zap.String("addr", p.Addr()), zap.String("version", p.Version()))
 		}
+		if err == nil {
+			p.breaker.quiet()
+		}
 		was = err
 		if p.unproven() {
 			_ = p.tryIdentity(p.ctx) // why it was refused has been logged

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"sync"
@@ -62,6 +63,8 @@ func (i *idle) close() {
 	i.sweep(time.Now().Add(time.Hour))
 }
 
+const pong = "+PONG\r\n"
+
 // lively reports whether a connection that has been idle for a while still answers: one that leads nowhere shows that by nothing
 // else, and a client's command must not be what finds out.
 func (c *Conn) lively() bool {
@@ -74,10 +77,10 @@ func (c *Conn) lively() bool {
 	if _, err := c.conn.Write(ping); err != nil {
 		return false
 	}
-	reply, err := c.ReadReply(nil)
+	var reply [len(pong)]byte
+	_, err := io.ReadFull(c.conn, reply[:])
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.pool.late()
 		c.pool.idle.sweep(time.Now()) // the others won't answer either
 	}
-	return err == nil && string(reply) == "+PONG\r\n" && c.conn.SetDeadline(time.Time{}) == nil
+	return err == nil && string(reply[:]) == pong && c.conn.SetDeadline(time.Time{}) == nil
 }

@@ -72,7 +72,9 @@ func (p *Pool) dialForLibrary(ctx context.Context, _, _ string) (net.Conn, error
 			return nil, p.noMaster()
 		}
 	}
-	conn, err := p.tcp(ctx, at.addr)
+	there, done := at.while(ctx)
+	defer done()
+	conn, err := p.tcp(there, at.addr)
 	if err != nil {
 		return nil, err
 	}

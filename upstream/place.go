@@ -29,6 +29,22 @@ type place struct {
 	left chan struct{} // closed when the master has moved; nil: it never does
 }
 
+// while is ctx, but ends when the master has left, too.
+func (at *place) while(ctx context.Context) (context.Context, context.CancelFunc) {
+	if at.left == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-at.left:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // freeze is the time of a failover, in which nothing new is written.
 type freeze struct{ over chan struct{} }
 
@@ -107,7 +123,13 @@ func (p *Pool) move(addr string) {
 	}
 	p.breaker.reset()
 	links := p.links()
-	for start := time.Now(); p.busy(links, addr) && time.Since(start) < moveGrace && p.ctx.Err() == nil; {
+	for _, l := range links {
+		l.renew()
+	}
+	close(old.left)
+	start := time.Now()
+	p.letGo(old.addr)
+	for p.busy(links, addr) && time.Since(start) < moveGrace && p.ctx.Err() == nil {
 		pause(p.ctx, 2*time.Millisecond)
 	}
 	for _, l := range links {
@@ -115,7 +137,6 @@ func (p *Pool) move(addr string) {
 	}
 	p.strand(addr)
 	p.lib.leave(addr)
-	close(old.left)
 	p.thaw()
 }
 
@@ -130,6 +151,15 @@ func (p *Pool) busy(links []*link, addr string) bool {
 		}
 	}
 	return p.lib.busy.Load() > 0
+}
+
+// renew has what comes wait for the new master, however long the old one has been gone.
+func (l *link) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil && l.hold() > 0 {
+		l.down, l.downSince = nil, time.Now()
+	}
 }
 
 // leave closes a connection to another server than that at addr.

@@ -60,6 +60,7 @@ type report struct {
 	word  *word
 	lost  error // why it can't be reached
 	event failover
+	of    string // begins: the master that it is to replace
 
 	probed string // a server that was asked for its role
 	role   error  // nil: it is a master
@@ -163,6 +164,7 @@ func (s *sentinels) hear(r report) {
 		for _, addr := range r.word.sentinels {
 			s.watch(addr)
 		}
+	case r.event == begins && r.of != s.pool.place.Load().addr: // old news, or of a master that we have left
 	case r.event == begins:
 		s.trying[r.from] = true
 		s.hold(r.from)

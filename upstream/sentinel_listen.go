@@ -72,7 +72,7 @@ func (s *sentinels) attend(ctx context.Context, addr string, ask <-chan struct{}
 		case m := <-messages:
 			switch {
 			case m.Channel == "+try-failover":
-				s.tell(report{from: addr, event: begins})
+				s.tell(report{from: addr, event: begins, of: subject(m.Payload)})
 			case strings.HasPrefix(m.Channel, "-failover-abort-"):
 				s.tell(report{from: addr, event: aborted})
 			}
@@ -161,6 +161,15 @@ func up(replica map[string]string) bool {
 		}
 	}
 	return replica["master-link-status"] == "ok"
+}
+
+// subject is the address in "master <name> <ip> <port>".
+func subject(payload string) string {
+	words := strings.Fields(payload)
+	if len(words) < 4 {
+		return ""
+	}
+	return net.JoinHostPort(words[2], words[3])
 }
 
 // concerns reports whether an announcement is about the master of that name: as "master <name> ...", "<kind> ... @ <name> ...", or

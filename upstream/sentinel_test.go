@@ -89,13 +89,18 @@ func (s *fakeSentinel) reply(c *fakeConn, args [][]byte) {
 type fakeNode struct {
 	*fake
 	demoted atomic.Bool
+	hangs   atomic.Bool  // it takes connections, and no more
+	hung    atomic.Int64 // how many, that way
 	writes  atomic.Int64
+	waits   atomic.Pointer[fakeConn] // in BLPOP
+	letsGo  atomic.Bool              // it knows CLIENT UNBLOCK
 }
 
 func newNode(t testing.TB) *fakeNode {
 	n := &fakeNode{}
-	n.fake = newFake(t, func(c *fakeConn, args [][]byte) {
+	n.fake = &fake{greet: n.greet, answer: func(c *fakeConn, args [][]byte) {
 		switch {
+		case n.hangs.Load():
 		case string(args[0]) == "ROLE" && n.demoted.Load():
 			c.out = append(c.out, "*1\r\n$5\r\nslave\r\n"...)
 		case string(args[0]) == "ROLE":
@@ -103,12 +108,35 @@ func newNode(t testing.TB) *fakeNode {
 		case n.demoted.Load():
 			c.out = append(c.out, "-READONLY You can't write against a read only replica.\r\n"...)
 		case string(args[0]) == "BLPOP":
+			n.waits.Store(c)
 		default:
 			n.writes.Add(1)
 			c.out = append(c.out, bulk(n.addr())...)
 		}
-	})
+	}}
+	n.start(t)
 	return n
+}
+
+func (n *fakeNode) greet(c *fakeConn, args [][]byte) string {
+	switch {
+	case n.hangs.Load():
+	case n.letsGo.Load() && string(args[0]) == "client" && string(args[1]) == "unblock":
+		n.waits.Load().say("*-1\r\n")
+		return ":1\r\n"
+	default:
+		return manners(c, args)
+	}
+	if string(args[0]) == "HELLO" {
+		n.hung.Add(1)
+	}
+	return swallowed
+}
+
+// words is an address as sentinels publish it.
+func words(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	return host + " " + port
 }
 
 func sentinelURL(all ...*fakeSentinel) string {
@@ -199,7 +227,7 @@ func TestSentinel_Hold(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, end := range map[string]func(){
-				"aborted": func() { s.publish("-failover-abort-no-good-slave", "master m x 1") },
+				"aborted": func() { s.publish("-failover-abort-no-good-slave", "master m "+words(a.addr())) },
 				"over":    func() {},
 			} {
 				answered := held(t, s, l, a)
@@ -228,7 +256,7 @@ func TestSentinel_Hold(t *testing.T) {
 // held announces a failover, waits until that is heard, and sends a command.
 func held(t *testing.T, s *fakeSentinel, l upstream.Link, old *fakeNode) <-chan string {
 	t.Helper()
-	s.publish("+try-failover", "master m x 1")
+	s.publish("+try-failover", "master m "+words(old.addr()))
 	answered := make(chan string, 1)
 	until(t, "commands wait", func() bool { // the first may be before it is heard
 		go func() { answered <- do(t, l, cmd("SET", "a", "b"))[0] }()

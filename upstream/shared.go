@@ -146,10 +146,14 @@ func (l *link) admit(c *call) error {
 			return err
 		}
 	}
-	if err := l.pool.breaker.admit(); err != nil {
+	if err := l.pool.load.enter(c); err != nil {
 		return err
 	}
-	return l.pool.load.enter(c)
+	err := l.pool.breaker.admit() // last: whoever is let through has to be sent
+	if err != nil {
+		l.pool.load.leave(c)
+	}
+	return err
 }
 
 // wake has a link connect that isn't, unless it is down. It needs l.mu.

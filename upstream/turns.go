@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -29,7 +30,7 @@ func (p *Pool) connect(ctx context.Context, key setKey, lane chan struct{}) (net
 	switch {
 	case err == nil:
 		p.breaker.connected()
-	case ctx.Err() == nil:
+	case ctx.Err() == nil && !errors.Is(err, errMoved):
 		err = p.unanswered(err)
 		p.breaker.refuse(err)
 	}

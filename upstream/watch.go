@@ -16,7 +16,8 @@ type watch struct {
 	quiet     time.Time // since when nothing has moved though something is owed
 	used      time.Time // when a session last submitted
 	pinged    time.Time
-	resting   bool // closed for want of use
+	before    uint64 // link.submitted when it was pinged
+	resting   bool   // closed for want of use
 }
 
 // look is called every tick for a link that runs. It enforces read timeout, hold and rest, and pings.
@@ -45,15 +46,23 @@ func (l *link) look(now time.Time, tick time.Duration) {
 	switch {
 	case owed && l.key.role != nil && l.key.role.Patient && l.pool.alive(now):
 	case owed && now.Sub(w.quiet) >= l.pool.opt.ReadTimeout+tick: // a tick more: quiet may have begun after its look
-		l.giveUp(l.conn, l.pool.late())
+		l.giveUp(l.conn, l.late())
 	case owed, l.pool.frozen.Load() != nil:
 	case now.Sub(w.used) > cfg.IdleTimeout:
 		w.resting = true
 		l.giveUp(l.conn, errResting)
 	case now.Sub(w.used) >= cfg.HealthInterval && now.Sub(w.pinged) >= cfg.HealthInterval:
-		w.pinged = now
+		w.pinged, w.before = now, l.submitted
 		c := &call{req: ping, count: 1, ours: true, wake: make(chan struct{}, 1)}
 		l.queue = append(l.queue, c)
 		l.startRelay()
 	}
+}
+
+// late is why the link is given up. A PING says nothing of replies, whether it is answered or not. It needs l.mu.
+func (l *link) late() error {
+	if !l.watch.pinged.IsZero() && l.watch.before == l.submitted {
+		return &lateError{l.pool.opt.ReadTimeout}
+	}
+	return l.pool.late()
 }
