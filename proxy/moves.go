@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 
+	"sessiongate/command"
 	"sessiongate/upstream"
 )
 
@@ -11,6 +12,9 @@ import (
 // errMoving answers a command of a transaction, or a WATCH, that met a slot on its way to another node. Drivers know TRYAGAIN: the client
 // is to begin again.
 const errMoving = "-TRYAGAIN the keys' hash slot is moving to another node of the cluster; begin again\r\n"
+
+// errUnsure answers a script whose reply names another node, which no node has confirmed: it may be the script's own words.
+const errUnsure = "-ERR the script's reply names another node of the cluster, which does not confirm it; the script may or may not have run\r\n"
 
 // moveTries is how often a command that has not run is sent to the node that a node names, at most. More than two are a cluster that
 // does not agree on who has the slot.
@@ -46,6 +50,15 @@ func (s *Session) hidden(raw []byte) []byte {
 		}
 	}
 	return raw
+}
+
+// hiddenOf is hidden for a command's reply. A script that has run must not be taken for one that is to be sent again.
+func (s *Session) hiddenOf(spec *command.Spec, raw []byte) []byte {
+	shown := s.hidden(raw)
+	if spec != nil && spec.Flags&command.Script != 0 && len(shown) > 0 && &shown[0] != &raw[0] {
+		return []byte(errUnsure)
+	}
+	return shown
 }
 
 // node is the pool of the node that has the slot; of one of a cluster's, where that is any.

@@ -288,15 +288,20 @@ func (c *cluster) target(ctx context.Context, addr string, asked *Pool) *Pool {
 	if t != nil && t.nodes[addr] != nil {
 		return t.nodes[addr]
 	}
-	select {
-	case <-c.want(asked):
-	case <-ctx.Done():
-	case <-c.pool.ctx.Done():
-	}
+	c.again(ctx, asked)
 	if t = c.topo.Load(); t == nil {
 		return nil
 	}
 	return t.nodes[addr]
+}
+
+// again has the topology asked for, and waits for that.
+func (c *cluster) again(ctx context.Context, hint *Pool) {
+	select {
+	case <-c.want(hint):
+	case <-ctx.Done():
+	case <-c.pool.ctx.Done():
+	}
 }
 
 // splitAddr takes host:port apart; an IPv6 host has no brackets there.
