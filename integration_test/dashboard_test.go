@@ -101,7 +101,7 @@ admin: {listen: ` + admin + `, token: ` + adminToken + "}\n"
 	does(t, ctx, "open", chromedp.EmulateViewport(1280, 900), chromedp.Navigate("http://"+admin+"/"))
 	does(t, ctx, "give a wrong token", chromedp.WaitVisible("#askInput"), chromedp.SendKeys("#askInput", "wrong"), chromedp.Click("#askYes"))
 	shows(t, ctx, "askText", "not right")
-	does(t, ctx, "give the token", chromedp.WaitVisible("#askInput"), chromedp.SendKeys("#askInput", adminToken), confirm())
+	does(t, ctx, "give the token", chromedp.WaitVisible("#askInput"), chromedp.SendKeys("#askInput", adminToken+"\r"), chromedp.WaitNotVisible("#ask"))
 	shows(t, ctx, "state", "ready")
 	shows(t, ctx, "recent", "value of 2000 bytes is above the limit of 1024")
 	shows(t, ctx, "recent", "shop-web-1")
@@ -120,7 +120,7 @@ admin: {listen: ` + admin + `, token: ` + adminToken + "}\n"
 	shows(t, ctx, "revocation", "Revoked 1 session")
 	dial(t, r.addr).want(":0\r\n", "EXISTS", "shop:"+evil)
 
-	does(t, ctx, "revoke by pattern, but not", chromedp.SetValue("#match", "sess:1*"), chromedp.Click("#revokeAll"), chromedp.WaitVisible("#ask button[value=no]"), chromedp.Click("#ask button[value=no]"))
+	does(t, ctx, "revoke by pattern, but not", chromedp.SetValue("#match", "sess:1*"), chromedp.Click("#revokeAll"), chromedp.WaitVisible("#askNo"), chromedp.Click("#askNo"))
 	dial(t, r.addr).want(":1\r\n", "EXISTS", "shop:sess:1")
 	does(t, ctx, "revoke by pattern", chromedp.Click("#revokeAll"), confirm())
 	shows(t, ctx, "revocation", "done")

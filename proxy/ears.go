@@ -111,8 +111,8 @@ func (s *Session) ear(ctx context.Context, node *upstream.Pool) (*ear, error) {
 	}
 	show := newPushEditor(s.tenant.Policy().Prefix(), nil).show
 	p := &pump{
-		conn: conn, client: &e.mouth, writing: new(atomic.Int64), proto: s.proto, output: s.srv.cfg.Output,
-		messages: true, report: s.closed, dropped: e.mouth.drop, show: show,
+		conn: conn, client: &e.mouth, writing: new(atomic.Int64), sent: &s.acct.bytesOut, proto: s.proto, output: s.srv.cfg.Output,
+		messages: true, report: s.closed, crashed: s.crashed, dropped: e.mouth.drop, show: show,
 	}
 	if node != e.home { // what is published is heard at home
 		p.show = func(dst, raw []byte) []byte {

@@ -113,7 +113,7 @@ func (s *Session) pumpedOn(ctx context.Context, node *upstream.Pool) (*own, erro
 		o.pump = &pump{
 			conn: o.conn, client: s.conn, writing: &s.writing, sent: &s.acct.bytesOut, proto: s.proto, output: s.srv.cfg.Output,
 			show:   newPushEditor(tenant.Policy().Prefix(), &o.redirect).show,
-			report: s.closed,
+			report: s.closed, crashed: s.crashed,
 		}
 		o.pump.lifts.Store(!tenant.Policy().Transparent())
 		o.pump.start()

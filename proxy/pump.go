@@ -27,6 +27,7 @@ type pump struct {
 	dropped func(raw []byte)             // told of an unsubscription that nobody asked for; nil: there is none
 	leaving []byte                       // the sharded channel that the batch unsubscribes from, if any
 	report  func(why string)             // called when the pump ends the client
+	crashed func(why any)                // called when it has panicked
 	output  int64                        // bytes of pushes kept for the client at most
 	done    chan struct{}                // capacity 1: the batch has its replies, or never will
 	ended   chan struct{}                // closed when the pump's goroutine is gone
@@ -66,27 +67,25 @@ func (p *pump) start() {
 	go p.run()
 }
 
-// run is the pump's goroutine. It ends when the connection does, or when stop interrupts it.
+// run is the pump's goroutine. It ends when the connection does, or when stop interrupts it. A panic costs its client the connection and
+// nobody else anything.
 func (p *pump) run() {
 	defer close(p.ended)
+	defer func() {
+		if why := recover(); why != nil {
+			p.crashed(why)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.fail(errPanic)
+			_ = p.client.Close()
+		}
+	}()
 	var buf []byte
 	for {
 		var err error
 		var over int64
 		buf, over, err = p.conn.ReadReplyWithin(buf[:0], 0) // a limit must not meet a push
-		p.mu.Lock()
-		if err != nil {
-			p.fail(err)
-			p.mu.Unlock()
-			return
-		}
-		err = p.take(buf, over)
-		if err != nil {
-			p.fail(err)
-			_ = p.client.Close() // as Redis does with a client that can't be told any more
-		}
-		p.mu.Unlock()
-		if err != nil {
+		if !p.handle(buf, over, err) {
 			return
 		}
 		if cap(buf) > keepBuffer {
@@ -94,6 +93,23 @@ func (p *pump) run() {
 		}
 	}
 }
+
+// handle takes what has been read. It returns false when nothing more is to be read.
+func (p *pump) handle(raw []byte, over int64, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.fail(err)
+		return false
+	}
+	if err = p.take(raw, over); err != nil {
+		p.fail(err)
+		_ = p.client.Close() // as Redis does with a client that can't be told any more
+	}
+	return err == nil
+}
+
+var errPanic = errors.New("a mistake in Sessiongate")
 
 // errBehind is why the client is closed that more pushes wait for than is kept.
 var errBehind = errors.New("pushes above the output limit")

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -79,12 +80,28 @@ func newTestPump(t *testing.T, client net.Conn, do script) (p *pump, told chan s
 	p = &pump{
 		conn: scripted(t, do), client: client, writing: new(atomic.Int64), sent: new(atomic.Int64), proto: 3, output: 1 << 10,
 		show:   func(dst, raw []byte) []byte { return append(dst, raw...) },
-		report: func(why string) { told <- why },
+		report: func(why string) { told <- why }, crashed: func(why any) { told <- fmt.Sprint(why) },
 	}
 	p.lifts.Store(true)
 	p.start()
 	t.Cleanup(func() { p.stop(false) })
 	return p, told
+}
+
+// A mistake of ours ends the client, and nothing else.
+func TestPump_Panic(t *testing.T) {
+	_, server := net.Pipe()
+	p, told := newTestPump(t, server, func(conn net.Conn) { _, _ = io.WriteString(conn, ">1\r\n+a\r\n") })
+	p.mu.Lock()
+	p.show = func(_, _ []byte) []byte { panic("a mistake") }
+	p.mu.Unlock()
+	b := upstream.Batch{Req: []byte(wire("SUBSCRIBE", "a")), Count: 1}
+	if err := p.do(context.Background(), &b, 10*time.Second, nil); !errors.Is(err, errPanic) {
+		t.Errorf("got %v", err)
+	}
+	if why := <-told; why != "a mistake" {
+		t.Errorf("told of %q", why)
+	}
 }
 
 // A reply that has come is handed on, though the upstream has closed the connection behind it.

@@ -116,8 +116,7 @@ func (s *Session) run(ctx context.Context) {
 	}()
 	defer func() {
 		if p := recover(); p != nil {
-			s.srv.Counts.Panics.Add(1)
-			s.srv.log.Error("session ended by a panic", zap.Int64("client", s.id), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			s.crashed(p)
 		}
 	}()
 	err := s.welcome(ctx)
@@ -127,6 +126,12 @@ func (s *Session) run(ctx context.Context) {
 	if err != nil {
 		s.srv.log.Debug("client left", zap.Int64("client", s.id), zap.Error(err))
 	}
+}
+
+// crashed counts and logs a panic that ends the session. It is called where that is recovered.
+func (s *Session) crashed(why any) {
+	s.srv.Counts.Panics.Add(1)
+	s.srv.log.Error("session ended by a panic", zap.Int64("client", s.id), zap.Any("panic", why), zap.ByteString("stack", debug.Stack()))
 }
 
 // serve carries commands from the client to Redis and replies back, until the client leaves.

@@ -15,6 +15,7 @@ const history = []; // a point for each look
 let cursor = ""; // of the page of sessions after those shown
 let listed = [];
 let asking = false; // a dialog is open
+let answered = null; // takes what is answered there
 let denied = false; // the dialog for the token was closed without one
 let tried = false; // a token that was not right
 
@@ -28,14 +29,17 @@ function ask(text, { input, yes } = {}) {
   $("askInput").hidden = !input;
   $("askInput").value = "";
   $("askYes").textContent = yes || "Yes";
-  $("ask").returnValue = "";
-  $("ask").showModal();
-  return new Promise((resolve) => {
-    $("ask").addEventListener("close", () => {
-      asking = false;
-      resolve($("ask").returnValue !== "yes" ? null : input ? $("askInput").value : true);
-    }, { once: true });
-  });
+  if (!$("ask").open) $("ask").showModal();
+  answered?.(null);
+  return new Promise((resolve) => (answered = resolve));
+}
+
+// settle ends the dialog. Its close event comes too late to tell which question it is about.
+function settle(value) {
+  asking = false;
+  $("ask").close();
+  answered?.(value);
+  answered = null;
 }
 
 function trouble(text) {
@@ -300,6 +304,12 @@ async function loop() {
   setTimeout(loop, every);
 }
 
+$("askNo").addEventListener("click", () => settle(null));
+$("ask").addEventListener("cancel", () => settle(null));
+$("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  settle($("askInput").hidden ? true : $("askInput").value);
+});
 $("tenant").addEventListener("change", () => {
   history.length = 0;
   before = null;
