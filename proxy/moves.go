@@ -52,13 +52,16 @@ func (s *Session) hidden(raw []byte) []byte {
 	return raw
 }
 
-// hiddenOf is hidden for a command's reply. A script that has run must not be taken for one that is to be sent again.
+// hiddenOf is hidden for a command's reply. A script that has run must not be taken for one that is to be sent again, and nobody learns
+// of nodes from scripts.
 func (s *Session) hiddenOf(spec *command.Spec, raw []byte) []byte {
-	shown := s.hidden(raw)
-	if spec != nil && spec.Flags&command.Script != 0 && len(shown) > 0 && &shown[0] != &raw[0] {
+	switch {
+	case spec == nil || spec.Flags&command.Script == 0:
+		return s.hidden(raw)
+	case upstream.IsRedirect(raw):
 		return []byte(errUnsure)
 	}
-	return shown
+	return raw
 }
 
 // node is the pool of the node that has the slot; of one of a cluster's, where that is any.

@@ -63,7 +63,8 @@ func redirection(reply []byte) (r redirect, ok bool) {
 
 // Redirect reads the reply to a command that was sent on a dedicated connection to a node: does it say that another node is to be
 // asked? Then that is to, in a transaction from its beginning; ask says that what is sent there has to begin with ASKING.
-// p is the node's Pool, or the sharded one. Where slots have moved is asked before it returns, since these may be a script's words.
+// p is the node's Pool, or the sharded one. Slots that have moved are noted, so the reply must be no
+// script's, which may say anything: for those there is IsRedirect.
 func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 	c, asked := p.member, p
 	if c == nil {
@@ -82,10 +83,17 @@ func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 	if to == nil {
 		return nil, false, false
 	}
-	if t := c.topo.Load(); r.kind == kindMoved && t.masterOf(r.slot) != to {
-		c.again(ctx, to)
+	if r.kind == kindMoved {
+		c.moved(r.slot, to)
+		c.want(to)
 	}
 	return to, r.kind == kindAsk, true
+}
+
+// IsRedirect reports whether the reply names another node of a cluster, or looks like it.
+func IsRedirect(reply []byte) bool {
+	r, is := redirection(reply)
+	return is && r.addr != nil
 }
 
 var execAbort = []byte("-EXECABORT ")
