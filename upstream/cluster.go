@@ -159,6 +159,7 @@ func (c *cluster) node(old *topology, addr string) *Pool {
 	}
 	p := newPool(c.pool.cfg, c.at(addr), c.pool.log)
 	p.identity, p.member = c.pool.identity, c
+	p.proven.Store(c.pool.trusted()) // it may have its first link when SetIdentity has set one that nobody takes
 	p.watch()
 	return p
 }
