@@ -102,6 +102,19 @@ func (f *fakeCluster) commands() string {
 	return got
 }
 
+// fail has all nodes say that the last of nodes, which share the slots, has failed, and that heir has its slots and it as a replica.
+func (f *fakeCluster) fail(heir *fake, nodes ...*fake) {
+	last := len(nodes) - 1
+	dead := nodes[last]
+	f.show(append(nodes[:last:last], heir)...)
+	told := *f.told.Load()
+	const one = "$5\r\nnodes\r\n*1\r\n"
+	at := strings.LastIndex(told, one)
+	told = told[:at] + "$5\r\nnodes\r\n*2\r\n" + told[at+len(one):] + "*10\r\n$8\r\nendpoint\r\n$0\r\n\r\n$4\r\nport\r\n:" + port(dead) +
+		"\r\n$8\r\ntls-port\r\n:0\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$6\r\nhealth\r\n$4\r\nfail\r\n"
+	f.told.Store(&told)
+}
+
 // slot appends a unit of commands, which brings a reply for each.
 func slot(b *upstream.Batch, slot int, commands ...string) {
 	for _, c := range commands {
