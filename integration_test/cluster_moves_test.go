@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Keys whose slots move while clients hold something on a connection of their own.
@@ -128,4 +129,27 @@ func (c *clusterSetup) blocked(t *testing.T) (n int) {
 		n += waiting
 	}
 	return n
+}
+
+// TestClusterProxy_failedMaster has clients want a connection of their own to a master that has just failed: they get one to its successor.
+func TestClusterProxy_failedMaster(t *testing.T) {
+	t.Parallel()
+	up := startCluster(t, 3, 3, setup{})
+	g := startGate(t, "upstream: {url: \""+up.url()+"\", hold: 1m}\n")
+	a, b, c := dial(t, g.addr), dial(t, g.addr), dial(t, g.addr)
+	a.want(ok, "SET", "{f}", "1")
+	old := up.nodeOf(t, slotOf("f"))
+	old.kill(t)
+	start := time.Now()
+	b.send(encode("BLPOP", "{f}l", "60"))
+	c.send(encode("SSUBSCRIBE", "{f}"))
+	a.want(ok, "WATCH", "{f}")
+	a.want(ok, "MULTI")
+	a.want("+QUEUED\r\n", "RPUSH", "{f}l", "x")
+	if got := a.do("EXEC"); got != "*1\r\n:1\r\n" {
+		t.Errorf("EXEC = %q", got)
+	}
+	b.wantNext("*2\r\n$4\r\n{f}l\r\n$1\r\nx\r\n")
+	c.wantNext("*3\r\n$10\r\nssubscribe\r\n$3\r\n{f}\r\n:1\r\n")
+	t.Logf("back after %v", time.Since(start))
 }

@@ -248,6 +248,14 @@ func playServer(t *testing.T, g *gate) {
 		c.want("$1\r\n1\r\n", "EVALSHA", v.text, "1", key)
 		c.want("$1\r\n1\r\n", "EVAL", "return redis.call('GET', KEYS[1])", "1", key)
 	}
+	for i, text := range []string{"TRYAGAIN come back later", "TRYAGAIN Multiple keys request during rehashing of slot", "CLUSTERDOWN The cluster is down"} {
+		key := "runs" + strconv.Itoa(i) // such a script has run, and runs once
+		c.want("-"+text+"\r\n", "EVAL", "redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])", "1", key, text)
+		c.want("$1\r\n1\r\n", "GET", key)
+	}
+	c.want("-ERR the script's reply names another node of the cluster, which does not confirm it; the script may or may not have run\r\n",
+		"EVAL", "redis.call('INCR', KEYS[1]) return redis.error_reply('MOVED 1 127.0.0.1:1')", "1", "runs")
+	c.want("$1\r\n1\r\n", "GET", "runs")
 	c.want("*2\r\n:1\r\n:0\r\n", "SCRIPT", "EXISTS", v.text, strings.Repeat("0", 40))
 	c.want("$1\r\n5\r\n", "EVAL", "return '5'", "0")
 	if got := c.do("SLOWLOG", "LEN"); !strings.HasPrefix(got, ":") {

@@ -22,7 +22,7 @@ func (s *Session) blockOnNode(ctx context.Context, c cmd) {
 		slot = s.wrote
 	}
 	defer s.elsewhere()()
-	own, err := s.pumpedOn(ctx, s.node(slot))
+	own, err := s.onOwner(ctx, slot, s.pumpedOn)
 	if err != nil {
 		s.unavailable(err)
 		return

@@ -106,6 +106,10 @@ func (s *Session) ear(ctx context.Context, node *upstream.Pool) (*ear, error) {
 		return e.all[node], nil
 	}
 	conn, err := node.Dedicated(ctx, s.proto, s.db)
+	if now := s.pool().Masters(); upstream.Elsewhere(err) && len(e.all) == 0 && node == e.home && !slices.Contains(now, node) {
+		e.home = now[int(s.id)%len(now)] // another node takes over before it has heard anything
+		return s.ear(ctx, e.home)
+	}
 	if err != nil {
 		return nil, err
 	}

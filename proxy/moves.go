@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 
+	"sessiongate/command"
 	"sessiongate/upstream"
 )
 
@@ -11,6 +12,9 @@ import (
 // errMoving answers a command of a transaction, or a WATCH, that met a slot on its way to another node. Drivers know TRYAGAIN: the client
 // is to begin again.
 const errMoving = "-TRYAGAIN the keys' hash slot is moving to another node of the cluster; begin again\r\n"
+
+// errUnsure answers a script whose reply names another node, which no node has confirmed: it may be the script's own words.
+const errUnsure = "-ERR the script's reply names another node of the cluster, which does not confirm it; the script may or may not have run\r\n"
 
 // moveTries is how often a command that has not run is sent to the node that a node names, at most. More than two are a cluster that
 // does not agree on who has the slot.
@@ -48,6 +52,18 @@ func (s *Session) hidden(raw []byte) []byte {
 	return raw
 }
 
+// hiddenOf is hidden for a command's reply. A script that has run must not be taken for one that is to be sent again, and nobody learns
+// of nodes from scripts.
+func (s *Session) hiddenOf(spec *command.Spec, raw []byte) []byte {
+	switch {
+	case spec == nil || spec.Flags&command.Script == 0:
+		return s.hidden(raw)
+	case upstream.IsRedirect(raw):
+		return []byte(errUnsure)
+	}
+	return raw
+}
+
 // node is the pool of the node that has the slot; of one of a cluster's, where that is any.
 func (s *Session) node(slot int) *upstream.Pool {
 	pool := s.pool()
@@ -59,11 +75,21 @@ func (s *Session) node(slot int) *upstream.Pool {
 
 // ownedAt is owned, on the node that has the slot. One that is there already may be on another.
 func (s *Session) ownedAt(ctx context.Context, slot int) (*own, error) {
-	o, err := s.ownedOn(ctx, s.node(slot))
+	o, err := s.onOwner(ctx, slot, s.ownedOn)
 	if err == nil && s.own != nil && o.slot == upstream.NoSlot {
 		o.slot = slot
 	}
 	return o, err
+}
+
+// onOwner gets a connection to the node that has the slot, or to the one that takes over while it waits for that.
+func (s *Session) onOwner(ctx context.Context, slot int, get func(context.Context, *upstream.Pool) (*own, error)) (*own, error) {
+	for try := 0; ; try++ {
+		o, err := get(ctx, s.node(slot))
+		if !upstream.Elsewhere(err) || slot < 0 || try == moveTries {
+			return o, err
+		}
+	}
 }
 
 // ownedOn is owned, on that node.

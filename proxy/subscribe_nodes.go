@@ -133,6 +133,10 @@ func (s *Session) tellShards(ctx context.Context, node *upstream.Pool, words [][
 func (s *Session) tellShard(ctx context.Context, node *upstream.Pool, verb, name []byte) error {
 	for try := 0; ; try++ {
 		each, err := s.ear(ctx, node)
+		if upstream.Elsewhere(err) && try < moveTries {
+			node = s.node(upstream.Slot(nil, name))
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -96,6 +96,9 @@ func (s *Session) placeUnit(c cmd) {
 		s.wrote = slot
 	}
 	s.unit(slot)
+	if n := len(s.batch.Units); n > 0 && c.spec != nil && c.spec.Flags&command.Script != 0 {
+		s.batch.Units[n-1].Script = true
+	}
 	s.byReplica()
 }
 

@@ -159,6 +159,8 @@ func (c *cluster) node(old *topology, addr string) *Pool {
 	}
 	p := newPool(c.pool.cfg, c.at(addr), c.pool.log)
 	p.identity, p.member = c.pool.identity, c
+	p.proven.Store(c.pool.trusted()) // it may have its first link when SetIdentity has set one that nobody takes
+	p.place.Store(&place{addr: addr, left: make(chan struct{})})
 	p.watch()
 	return p
 }
@@ -178,6 +180,11 @@ func (c *cluster) replace(old, t *topology) {
 		if t.nodes[addr] == nil {
 			c.leaving = append(c.leaving, departure{p, time.Now()})
 			p.evict()
+		}
+	}
+	for _, p := range old.masters {
+		if p.deposed() {
+			p.depose()
 		}
 	}
 	for p := range old.lost(t) {
@@ -254,6 +261,20 @@ func (c *cluster) any(ctx context.Context) (*Pool, error) {
 	return t.up(rand.IntN(len(t.masters))), nil
 }
 
+// dedicated is DedicatedAs at any master.
+func (c *cluster) dedicated(ctx context.Context, role *Role, proto, db int) (*Conn, error) {
+	for try := 1; ; try++ {
+		node, err := c.any(ctx)
+		if err != nil {
+			return nil, c.pool.error(false, err)
+		}
+		conn, err := node.DedicatedAs(ctx, role, proto, db)
+		if !Elsewhere(err) || try == maxTries || c.pool.ctx.Err() != nil {
+			return conn, err
+		}
+	}
+}
+
 // close closes the nodes.
 func (c *cluster) close() {
 	c.mu.Lock()
@@ -288,15 +309,20 @@ func (c *cluster) target(ctx context.Context, addr string, asked *Pool) *Pool {
 	if t != nil && t.nodes[addr] != nil {
 		return t.nodes[addr]
 	}
-	select {
-	case <-c.want(asked):
-	case <-ctx.Done():
-	case <-c.pool.ctx.Done():
-	}
+	c.again(ctx, asked)
 	if t = c.topo.Load(); t == nil {
 		return nil
 	}
 	return t.nodes[addr]
+}
+
+// again has the topology asked for, and waits for that.
+func (c *cluster) again(ctx context.Context, hint *Pool) {
+	select {
+	case <-c.want(hint):
+	case <-ctx.Done():
+	case <-c.pool.ctx.Done():
+	}
 }
 
 // splitAddr takes host:port apart; an IPv6 host has no brackets there.

@@ -116,6 +116,7 @@ func (l *link) giveUp(conn net.Conn, why error) {
 		return
 	}
 	l.conn, l.cause = nil, why
+	l.why, l.downSince = why, time.Now() // the watchdog may look before the receiver has noticed
 	abort(conn)
 }
 

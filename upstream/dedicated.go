@@ -46,11 +46,7 @@ func (p *Pool) Dedicated(ctx context.Context, proto, db int) (*Conn, error) {
 func (p *Pool) DedicatedAs(ctx context.Context, role *Role, proto, db int) (*Conn, error) {
 	key := setKey{proto: proto, db: db, role: role}
 	if p.cluster != nil {
-		node, err := p.cluster.any(ctx)
-		if err != nil {
-			return nil, p.error(false, err)
-		}
-		p = node
+		return p.cluster.dedicated(ctx, role, proto, db)
 	}
 	if err := p.warm(ctx); err != nil { // one that is taken now would lead to the old master
 		return nil, p.error(false, err)
@@ -107,6 +103,9 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 		}
 		if errors.Is(err, errMoved) {
 			continue
+		}
+		if p.deposed() {
+			return nil, h, errElsewhere
 		}
 		p.doubt()
 		wait, left := backoff(attempt), p.cfg.Hold-time.Since(start)

@@ -277,3 +277,32 @@ func TestPool_Dedicated_hold(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDedicated_failover has somebody want a connection to a master that is gone for good: he hears of its successor at once.
+func TestDedicated_failover(t *testing.T) {
+	f := newFakeCluster(t, 3, func(_ int, c *fakeConn, args [][]byte) { c.out = append(c.out, "+OK\r\n"...) })
+	f.show(f.nodes[0], f.nodes[1])
+	p := open(t, upstream.Config{URL: f.url(), Hold: time.Minute, HealthInterval: 20 * time.Millisecond})
+	until(t, "up", func() bool { up, _ := p.Health(); return up })
+	node := p.NodeOf(upstream.Slots - 1)
+	f.nodes[1].stop()
+	until(t, "the loss is noticed", func() bool { up, _ := node.Health(); return !up })
+	errs := make(chan error, 2)
+	go func() { _, err := node.Dedicated(t.Context(), 2, 0); errs <- err }()
+	until(t, "it waits, and the circuit opens", func() bool { return node.Stats().Breaker == upstream.BreakerOpen })
+	f.fail(f.nodes[2], f.nodes[0], f.nodes[1])
+	select {
+	case err := <-errs:
+		if !upstream.Elsewhere(err) || !upstream.SafeToRetry(err) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("it waits for the one that has failed")
+	}
+	if _, err := node.Dedicated(t.Context(), 2, 0); !upstream.Elsewhere(err) {
+		t.Errorf("afterwards: got %v", err)
+	}
+	if c := dedicated(t, p.NodeOf(upstream.Slots-1), 2, 0); c.Pool().Addr() != f.nodes[2].addr() {
+		t.Errorf("a connection to %s", c.Pool().Addr())
+	}
+}

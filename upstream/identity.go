@@ -76,6 +76,11 @@ func (p *Pool) TryIdentity(ctx context.Context) {
 }
 
 func (p *Pool) tryIdentity(ctx context.Context) error {
+	if p.cluster != nil {
+		if t := p.cluster.topo.Load(); t != nil {
+			return t.up(0).tryIdentity(ctx)
+		}
+	}
 	id, at := p.identity.Load(), p.place.Load()
 	if at.addr == "" {
 		return p.noMaster()
@@ -85,9 +90,17 @@ func (p *Pool) tryIdentity(ctx context.Context) error {
 		return err
 	}
 	abort(conn)
-	p.proven.Store(id)
+	p.prove(id)
 	p.log.Info("upstream takes the new credentials", zap.String("addr", at.addr))
 	return nil
+}
+
+// prove notes that the upstream has taken id. Nodes that the cluster gets from now on begin with it.
+func (p *Pool) prove(id *Identity) {
+	p.proven.Store(id)
+	if p.member != nil {
+		p.member.pool.proven.Store(id)
+	}
 }
 
 // unproven reports whether the upstream has not taken the identity yet that SetIdentity has set.
@@ -103,7 +116,7 @@ func (p *Pool) dialAt(ctx context.Context, key setKey, addr string) (net.Conn, h
 	switch {
 	case err == nil:
 		if offered != proven {
-			p.proven.Store(offered)
+			p.prove(offered)
 		}
 	case proven != nil && offered != proven && refusesIdentity(err):
 		if conn, h, again := p.dialAs(ctx, key, addr, proven); again == nil {

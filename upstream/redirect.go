@@ -20,7 +20,16 @@ const (
 type redirect struct {
 	kind int
 	slot int    // of MOVED and ASK
+	down bool   // the cluster is, or nobody has the slot
 	addr []byte // of the node that has it, as announced; nil: none is named
+}
+
+// waits are the texts with which Redis, from 7.0 on, says that a command has to wait.
+var waits = []string{
+	"TRYAGAIN Multiple keys request during rehashing of slot",
+	"CLUSTERDOWN Hash slot not served",
+	"CLUSTERDOWN The cluster is down",
+	"CLUSTERDOWN The cluster is down and only accepts read commands",
 }
 
 // redirection reads such an error. A node writes it exactly so; a script's own text mostly differs.
@@ -39,7 +48,7 @@ func redirection(reply []byte) (r redirect, ok bool) {
 	case "ASK":
 		r.kind = kindAsk
 	case "TRYAGAIN", "CLUSTERDOWN":
-		return redirect{kind: kindWait}, true
+		return redirect{kind: kindWait, down: word[0] == 'C'}, slices.Contains(waits, string(line))
 	default:
 		return r, false
 	}
@@ -54,7 +63,8 @@ func redirection(reply []byte) (r redirect, ok bool) {
 
 // Redirect reads the reply to a command that was sent on a dedicated connection to a node: does it say that another node is to be
 // asked? Then that is to, in a transaction from its beginning; ask says that what is sent there has to begin with ASKING.
-// p is the node's Pool, or the sharded one. Slots that have moved are noted.
+// p is the node's Pool, or the sharded one. Slots that have moved are noted, so the reply must be no
+// script's, which may say anything: for those there is IsRedirect.
 func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 	c, asked := p.member, p
 	if c == nil {
@@ -78,6 +88,12 @@ func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 		c.want(to)
 	}
 	return to, r.kind == kindAsk, true
+}
+
+// IsRedirect reports whether the reply names another node of a cluster, or looks like it.
+func IsRedirect(reply []byte) bool {
+	r, is := redirection(reply)
+	return is && r.addr != nil
 }
 
 var execAbort = []byte("-EXECABORT ")

@@ -21,6 +21,10 @@ func TestRedirection(t *testing.T) {
 		{"-MOVED 0 :6381\r\n", kindMoved, 0, ":6381"},
 		{"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", kindWait, 0, ""},
 		{"-CLUSTERDOWN The cluster is down\r\n", kindWait, 0, ""},
+		{"-CLUSTERDOWN The cluster is down and only accepts read commands\r\n", kindWait, 0, ""},
+		{"-CLUSTERDOWN Hash slot not served\r\n", kindWait, 0, ""},
+		{"-TRYAGAIN come back later\r\n", 0, 0, ""},
+		{"-CLUSTERDOWN says my script\r\n", 0, 0, ""},
 		{"-MOVED 16384 h:1\r\n", 0, 0, ""},
 		{"-MOVED 1 h:1 script: 0123, on @user_script:1.\r\n", 0, 0, ""},
 		{"-MOVED\r\n", 0, 0, ""},
@@ -52,7 +56,7 @@ func TestRefused(t *testing.T) {
 		{"+OK|+QUEUED|" + moved, 0, 3},
 		{"+OK|" + ask + "|+QUEUED|-EXECABORT x", 0, 4},
 		{"+OK|-ERR x|-EXECABORT x", 0, 0},
-		{"+OK|-TRYAGAIN x|-EXECABORT x", 0, 3},
+		{"+OK|-TRYAGAIN Multiple keys request during rehashing of slot|-EXECABORT x", 0, 3},
 	} {
 		var replies []Reply
 		for raw := range strings.SplitSeq(c.replies, "|") {

@@ -29,12 +29,13 @@ type routed struct {
 
 // source is what knows which nodes there are: a cluster, or whatever else has masters and replicas.
 type source interface {
-	await(ctx context.Context) (*topology, error)               // the topology, when there is one
-	current() *topology                                         // the same once there has been one
-	target(ctx context.Context, addr string, asked *Pool) *Pool // the node that another one names; nil: there is none
-	moved(slot int, node *Pool)                                 // a node says that it is there now
-	want(hint *Pool) <-chan struct{}                            // the topology may have changed
-	behind() *Pool                                              // the Pool that all this is behind
+	await(ctx context.Context) (*topology, error)                        // the topology, when there is one
+	current() *topology                                                  // the same once there has been one
+	target(ctx context.Context, addr string, asked *Pool) *Pool          // the node that another one names; nil: there is none
+	moved(slot int, node *Pool)                                          // a node says that it is there now
+	want(hint *Pool) <-chan struct{}                                     // the topology may have changed
+	confirms(ctx context.Context, slot int, r redirect, from *Pool) bool // r is true, though a script may have written it
+	behind() *Pool                                                       // the Pool that all this is behind
 }
 
 // Close does nothing: the connections are the nodes'.
@@ -217,24 +218,25 @@ func (r *routed) judge(ctx context.Context, b *Batch, e *errand, replies []Reply
 	if !ok || e.slot == NoSlot || e.tries >= maxTries && red.kind != kindWait {
 		return done
 	}
-	if last-first < e.count && !inPart(b.Req[e.from:e.to]) {
+	if red.kind != kindWait && red.slot != e.slot || last-first < e.count && !inPart(b.Req[e.from:e.to]) {
 		return done
 	}
 	from := e.lane.pool
+	doubtful := e.script && inPart(b.Req[e.from:e.to]) // what a transaction queues up has not run
+	if doubtful && (last-first < e.count || !r.source.confirms(ctx, e.slot, red, from)) {
+		return done
+	}
 	if red.kind == kindWait {
 		r.source.want(nil)
 		e.lane, e.asking = lane{}, false
 		e.narrow(b.Req, first, last)
 		return later
 	}
-	if red.slot != e.slot {
-		return done
-	}
 	to := r.source.target(ctx, string(red.addr), from)
 	if to == nil || to == from {
 		return done
 	}
-	if red.kind == kindMoved {
+	if red.kind == kindMoved && !doubtful {
 		r.source.moved(e.slot, to)
 		r.source.want(to)
 	}

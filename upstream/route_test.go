@@ -21,6 +21,8 @@ import (
 type fakeCluster struct {
 	nodes []*fake
 	told  atomic.Pointer[string] // how the cluster is made up
+	state atomic.Pointer[string] // ok or fail
+	epoch atomic.Int64
 
 	deaf atomic.Bool // nothing is noted
 	mu   sync.Mutex
@@ -36,6 +38,8 @@ func newFakeCluster(t testing.TB, n int, answer func(node int, c *fakeConn, args
 func newSecureFakeCluster(t testing.TB, n int, conf *tls.Config, answer func(node int, c *fakeConn, args [][]byte)) *fakeCluster {
 	f := &fakeCluster{}
 	f.told.Store(new(string))
+	ok := "ok"
+	f.state.Store(&ok)
 	for i := range n {
 		f.nodes = append(f.nodes, (&fake{
 			tls: conf,
@@ -45,7 +49,7 @@ func newSecureFakeCluster(t testing.TB, n int, conf *tls.Config, answer func(nod
 			},
 			greet: func(c *fakeConn, args [][]byte) string {
 				if strings.EqualFold(string(args[0]), "cluster") {
-					return *f.told.Load()
+					return f.tell(args, *f.told.Load(), f.epoch.Load())
 				}
 				return manners(c, args)
 			},
@@ -53,6 +57,14 @@ func newSecureFakeCluster(t testing.TB, n int, conf *tls.Config, answer func(nod
 	}
 	f.show(f.nodes...)
 	return f
+}
+
+// tell is the reply to a CLUSTER command of a node that says told and knows of the epoch.
+func (f *fakeCluster) tell(args [][]byte, told string, epoch int64) string {
+	if strings.EqualFold(string(args[1]), "info") {
+		return bulk(fmt.Sprintf("cluster_state:%s\r\ncluster_current_epoch:%d\r\n", *f.state.Load(), epoch))
+	}
+	return told
 }
 
 // show has all nodes say that the cluster is these, which share the slots evenly.
@@ -88,6 +100,19 @@ func (f *fakeCluster) commands() string {
 	got := strings.Join(f.got, ", ")
 	f.got = nil
 	return got
+}
+
+// fail has all nodes say that the last of nodes, which share the slots, has failed, and that heir has its slots and it as a replica.
+func (f *fakeCluster) fail(heir *fake, nodes ...*fake) {
+	last := len(nodes) - 1
+	dead := nodes[last]
+	f.show(append(nodes[:last:last], heir)...)
+	told := *f.told.Load()
+	const one = "$5\r\nnodes\r\n*1\r\n"
+	at := strings.LastIndex(told, one)
+	told = told[:at] + "$5\r\nnodes\r\n*2\r\n" + told[at+len(one):] + "*10\r\n$8\r\nendpoint\r\n$0\r\n\r\n$4\r\nport\r\n:" + port(dead) +
+		"\r\n$8\r\ntls-port\r\n:0\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$6\r\nhealth\r\n$4\r\nfail\r\n"
+	f.told.Store(&told)
 }
 
 // slot appends a unit of commands, which brings a reply for each.
@@ -152,7 +177,8 @@ func TestRouted(t *testing.T) {
 		{"another slot's", [][]string{{"MOVED_2_@B OK"}}, "0: MOVED_2_@B OK", []string{"-MOVED 2 " + f.nodes[1].addr() + "\r\n"}},
 		{"a stranger", [][]string{{"MOVED_1_@X OK"}}, "0: MOVED_1_@X OK", []string{"-MOVED 1 " + stranger.addr() + "\r\n"}},
 		{"in a circle", [][]string{{"MOVED_1_@B MOVED_1_@A"}}, long + ", 0: MOVED_1_@B MOVED_1_@A", []string{"-MOVED 1 " + f.nodes[1].addr() + "\r\n"}},
-		{"for ever", [][]string{{"TRYAGAIN_x TRYAGAIN_x"}, {"OK OK"}}, "", []string{"-TRYAGAIN x\r\n", b}},
+		{"for ever", [][]string{{"CLUSTERDOWN_Hash_slot_not_served OK"}, {"OK OK"}}, "", []string{"-CLUSTERDOWN Hash slot not served\r\n", b}},
+		{"other words", [][]string{{"TRYAGAIN_x OK"}, {"CLUSTERDOWN_x OK"}}, "", []string{"-TRYAGAIN x\r\n", b}},
 		{"an error", [][]string{{"ERR_x OK"}, {"ERR_MOVED_1_@B OK"}}, "", []string{"-ERR x\r\n", b}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -33,6 +33,7 @@ type errand struct {
 	first, count int // its replies in Batch.Replies
 	lane         lane
 	replica      bool
+	script       bool
 	asking       bool // ASKING goes before it
 	idle         bool // it was not sent in this round
 	tries        int
@@ -99,7 +100,7 @@ func (s *scatter) plan(b *Batch, p picker, before lane) {
 		}
 		before = p.lane(u, before)
 		s.errands = append(s.errands, errand{
-			slot: u.Slot, from: at, to: u.End, first: first, count: u.Count, lane: before, replica: u.Replica,
+			slot: u.Slot, from: at, to: u.End, first: first, count: u.Count, lane: before, replica: u.Replica, script: u.Script,
 		})
 		at, first = u.End, first+u.Count
 	}

@@ -230,6 +230,27 @@ func (p *Pool) evict() {
 	}
 }
 
+// deposed reports whether p is a node of a cluster and none of its masters.
+func (p *Pool) deposed() bool {
+	if p.member == nil {
+		return false
+	}
+	t := p.member.topo.Load()
+	return t != nil && !slices.Contains(t.masters, p)
+}
+
+// depose wakes those who wait for the node: it is no master any more.
+func (p *Pool) depose() {
+	was := p.place.Swap(&place{addr: p.opt.Addr, left: make(chan struct{})})
+	close(was.left)
+}
+
+// Elsewhere reports whether err says that the node is none of its cluster's masters any more: nothing was sent, and NodeOf and Masters say
+// whom to ask instead.
+func Elsewhere(err error) bool {
+	return errors.Is(err, errElsewhere) || errors.Is(err, errClosed)
+}
+
 // inUse reports whether somebody has a dedicated connection of the pool.
 func (p *Pool) inUse() bool {
 	p.mu.Lock()

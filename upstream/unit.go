@@ -15,6 +15,7 @@ type Unit struct {
 	End     int  // where it ends in Batch.Req
 	Count   int  // how many replies it brings
 	Replica bool // a replica may answer it
+	Script  bool // it holds a script, whose error may be the script's own words: it is followed to no other node unless that is confirmed
 	Nearest bool // of those that may, the node that answers health checks fastest: a replica or the master; else replicas in turn
 }
 
