@@ -94,6 +94,44 @@ func playMovedShard(t *testing.T, g *gate, _ *clusterSetup, move func(string)) {
 	a.want("*3\r\n$12\r\nsunsubscribe\r\n$3\r\n{s}\r\n:1\r\n", "SUNSUBSCRIBE", "{s}")
 }
 
+// A blocking move under an expiry rule follows ASK to where the slot is going, and waits there.
+func TestClusterProxy_blockedWhileMoving(t *testing.T) {
+	t.Parallel()
+	up := startCluster(t, 2, 0, setup{})
+	g := startGate(t, up.upstream()+"rules: [{expiry: {default: 30m, max: 12h}}]\n")
+	slot := slotOf("{q}src")
+	from := up.nodeOf(t, slot)
+	to := up.another(t, from)
+	up.beginMigration(t, slot, from, to)
+	a, b := dial(t, g.addr), dial(t, g.addr)
+	a.send(encode("BLMOVE", "{q}src", "{q}src", "LEFT", "RIGHT", "0"))
+	eventually(t, "the client waits on the node that takes the slot", func() bool { return up.blocked(t) == 1 && from.calls(t, "blmove") > 0 })
+	if n := from.calls(t, "blmove") + to.calls(t, "blmove"); n > 50 {
+		t.Errorf("%d commands before it waits", n)
+	}
+	b.want(one, "RPUSH", "{q}src", "x")
+	a.wantNext("$1\r\nx\r\n")
+	up.migrate(t, slot, from, to)
+	b.want("*1\r\n$1\r\nx\r\n", "LRANGE", "{q}src", "0", "-1")
+}
+
+// calls counts how often a node was asked to run a command, whether it did or not.
+func (n *clusterNode) calls(t *testing.T, name string) (calls int) {
+	t.Helper()
+	_, line, _ := strings.Cut(n.must(t, "INFO", "commandstats").text, "cmdstat_"+name+":")
+	line, _, _ = strings.Cut(line, "\r\n")
+	for field := range strings.SplitSeq(line, ",") {
+		if name, text, _ := strings.Cut(field, "="); name == "calls" || name == "rejected_calls" {
+			count, err := strconv.Atoi(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls += count
+		}
+	}
+	return calls
+}
+
 // A node that is down costs the keys that it has, and no others.
 func TestClusterProxy_nodeDown(t *testing.T) {
 	t.Parallel()
@@ -113,6 +151,19 @@ func TestClusterProxy_nodeDown(t *testing.T) {
 		if !strings.HasPrefix(replies[i], "-ERR upstream unavailable: ") && !strings.HasPrefix(replies[i], "-CLUSTERDOWN ") {
 			t.Errorf("reply %d = %q", i, replies[i])
 		}
+	}
+	const inPart, notRun = "; the command may have run in part\r\n", "; the command has not run\r\n"
+	for _, each := range []struct {
+		line, ending string
+		parts        int // 0: all nodes
+	}{{"MSET a 2 b 2 c 2", inPart, 3}, {"DEL b {b}1", notRun, 1}, {"DEL a b c", inPart, 3}, {"TOUCH b f", notRun, 2}, {"FLUSHALL", inPart, 0}} {
+		if got := c.line(each.line); !strings.HasSuffix(got, each.ending) && !strings.HasPrefix(got, "-CLUSTERDOWN ") {
+			t.Errorf("%s = %q, want %q at its end", each.line, got, each.ending)
+		}
+	}
+	script := c.do("SCRIPT", "LOAD", "return 7")
+	if !strings.HasSuffix(script, inPart) {
+		t.Errorf("SCRIPT LOAD = %q", script)
 	}
 }
 

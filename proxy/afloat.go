@@ -11,8 +11,17 @@ import (
 )
 
 // A transaction that doesn't arrive whole needs a connection to the node that has its keys. Which one that is nobody knows at MULTI: so
-// that is answered here, and so are the commands that follow it until one has a key, or needs more than to be queued, or there are too many. Then all
-// of them are sent, in order, to the node of the key.
+// that is answered here, and so are the commands that follow it until one has a key, or there are too many. Then all of them are sent, in
+// order, to the node of the key.
+
+const (
+	// keptCost is about what a command that is kept takes beside its request, in bytes.
+	keptCost = 128
+	// errLateKey answers a key in a transaction that had to be sent to some node before: there may be others of its slot only there.
+	errLateKey = "ERR the first key of a transaction comes too late: those before it take more than 128 KiB, and have gone to some node"
+
+	errWatchInside = "ERR WATCH inside MULTI is not allowed" // Redis's, which does not fail the transaction
+)
 
 // afloat reports whether the transaction at hand has no node yet.
 func (t *transaction) afloat() bool { return len(t.kept) > 0 }
@@ -21,6 +30,7 @@ func (t *transaction) afloat() bool { return len(t.kept) > 0 }
 func (s *Session) setAfloat(c cmd) {
 	s.enterTx()
 	s.tx.kept = append(s.tx.kept, kept(c))
+	s.count(c.spec, Passed, 0, 0)
 	s.ok()
 }
 
@@ -35,20 +45,28 @@ func kept(c cmd) cmd {
 
 // drift runs a command of a transaction that has no node yet.
 func (s *Session) drift(ctx context.Context, c cmd) {
-	slot := s.slotOf(c)
-	if slot == upstream.NoSlot && c.spec != nil {
-		switch {
+	slot, ends := s.slotOf(c), false
+	if !isForeign(c) && c.spec.ArityOK(len(c.args)) {
+		switch ends = c.spec.State == command.End; {
 		case c.spec.State == command.Begin:
 			s.say(errNested)
 			return
-		case s.canWait(c) && s.tx.size < maxBatch:
-			s.keep(c)
+		case c.spec.State == command.Watch:
+			s.say(errWatchInside)
 			return
-		case s.composes(c.spec) != nil, s.spreads(c) != nil:
-			s.keepFailure()
+		case s.unqueueable(c):
+			s.sink()
 			s.say(cantQueue(c.spec))
 			return
+		case slot == severalSlots:
+			s.sink()
+			s.say(errCrossSlot)
+			return
 		}
+	}
+	if slot == upstream.NoSlot && !ends && s.tx.size < maxBatch {
+		s.keep(c)
+		return
 	}
 	if !s.dock(ctx, slot) {
 		return
@@ -60,49 +78,58 @@ func (s *Session) drift(ctx context.Context, c cmd) {
 	s.alone(ctx, c)
 }
 
-// canWait reports whether all that the command needs now is to be queued.
-func (s *Session) canWait(c cmd) bool {
-	plain := c.spec.State == command.Plain || c.spec.State == command.Unwatch || queueable[c.spec.ID] && !selects[c.spec.ID]
-	return plain && c.spec.Flags&(command.Script|command.Container) == 0 &&
-		s.composes(c.spec) == nil && s.spreads(c) == nil
+// unqueueable reports whether a command would be refused in a transaction whatever the rules say.
+func (s *Session) unqueueable(c cmd) bool {
+	switch spec := c.spec; {
+	case queueable[spec.ID]:
+		return false
+	case s.composes(spec) != nil, s.spreads(c) != nil:
+		return true
+	case !s.policy.Transparent() && !s.policy.Governs(spec): // rules have their own words for it
+		return false
+	default:
+		return spec.State != command.Plain && spec.State != command.Unwatch && spec.State != command.Blocks && spec.State != command.End
+	}
 }
 
-// keep has a command wait for a node, unless it is refused: then the transaction will fail.
+// keep has a command wait for a node, unless it is refused: then the transaction will fail. What nobody here knows the upstream may.
 func (s *Session) keep(c cmd) {
-	if text, wrong := appendMistake(nil, c); wrong {
-		s.keepFailure()
+	passes := isForeign(c) && s.policy.Transparent() && (c.spec == nil || !ours[c.spec.ID])
+	if text, wrong := appendMistake(nil, c); wrong && !passes {
+		s.sink()
 		s.reply(text)
 		return
 	}
 	s.begin()
-	s.again = true // it is placed once more, for good
 	s.rule(c)
-	s.again = false
+	s.countPlaced(c)
 	s.inTx, s.marks = s.inTx[:s.tx.start], s.marks[:s.tx.marks]
 	sl := s.slots[0]
-	if !sl.text {
-		s.tx.kept = append(s.tx.kept, kept(c))
-		s.tx.size += len(s.batch.Req)
+	if sl.text {
+		s.sink()
 		if !sl.mute {
-			s.out = redcon.AppendString(s.out, "QUEUED")
+			s.out = append(s.out, s.local[sl.start:sl.end]...)
 		}
 		return
 	}
-	s.keepFailure()
+	if !s.tx.failed {
+		s.tx.kept = append(s.tx.kept, kept(c))
+		s.tx.size += len(s.batch.Req) + keptCost
+	}
 	if !sl.mute {
-		s.out = append(s.out, s.local[sl.start:sl.end]...)
+		s.out = redcon.AppendString(s.out, "QUEUED")
 	}
 }
 
-// keepFailure has the transaction fail, as Redis does when it can't queue a command.
-func (s *Session) keepFailure() {
-	s.tx.kept = append(s.tx.kept, cmd{})
-	s.tx.size += len(failing)
+// sink has the transaction fail, as Redis does when it can't queue a command. It will run nothing, so nothing of it is kept but MULTI.
+func (s *Session) sink() {
+	clear(s.tx.kept[1:])
+	s.tx.kept, s.tx.size, s.tx.failed = s.tx.kept[:1], 0, true
 }
 
 // dock sends what was kept to the node that has the slot. It reports whether the transaction is open there.
 func (s *Session) dock(ctx context.Context, slot int) bool {
-	waiting, mute := s.tx.kept, s.mute
+	waiting, failed, mute := s.tx.kept, s.tx.failed, s.mute
 	s.tx = transaction{}
 	if _, err := s.ownedAt(ctx, slot); err != nil {
 		s.unavailable(err)
@@ -111,12 +138,9 @@ func (s *Session) dock(ctx context.Context, slot int) bool {
 	}
 	s.mute, s.onOwn = muting{}, true
 	s.begin()
-	for _, c := range waiting {
-		if c.args == nil {
-			s.spoil()
-		} else {
-			s.place(c)
-		}
+	s.placeKept(waiting)
+	if s.tx.adrift = slot == upstream.NoSlot; failed {
+		s.spoil()
 	}
 	err := s.exchange(ctx)
 	s.mute = mute
@@ -130,4 +154,17 @@ func (s *Session) dock(ctx context.Context, slot int) bool {
 		s.unavailable(err)
 	}
 	return err == nil
+}
+
+// placeKept places commands that were counted when they were kept.
+func (s *Session) placeKept(waiting []cmd) {
+	s.docking = true
+	for _, c := range waiting {
+		s.place(c)
+		if c.spec != nil && c.spec.State == command.Local { // as in queue
+			s.own.stained = true
+			s.tx.moves = s.tx.moves || selects[c.spec.ID]
+		}
+	}
+	s.docking = false
 }

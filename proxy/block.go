@@ -53,7 +53,7 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 		err = own.pump.receive(&s.batch)
 	}
 	switch {
-	case err == nil && s.srv.lastCall.Load() && bytes.HasPrefix(s.batch.Replies[0].Raw, []byte("-UNBLOCKED ")):
+	case err == nil && s.srv.lastCall.Load() && bytes.HasPrefix(s.batch.Replies[s.batch.Count-1].Raw, []byte("-UNBLOCKED ")):
 		s.quit = true // with no answer: so a driver asks again, on its next connection
 		return false
 	case err == nil:
@@ -78,6 +78,7 @@ func (s *Session) wait(ctx context.Context, own *own) bool {
 func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 	seconds, err := parseTimeout(string(c.args[len(c.args)-1]))
 	until := time.Now().Add(time.Duration(min(seconds, 1e9) * float64(time.Second))) // some 30 years are as good as more
+	asking, tries := false, 0
 	for {
 		s.link = s.pool().Link(s.proto, s.db) // its EXEC must not end a watch of the client's
 		s.forward(ctx)
@@ -97,25 +98,44 @@ func (s *Session) blockingMove(ctx context.Context, own *own, c cmd) {
 		}
 		move, mute := s.slots[0], s.mute
 		s.begin()
-		s.batch.Req = appendWait(s.batch.Req, s.policy.Prefix(), c.args, left)
-		s.batch.Count = 1
-		s.slots = append(s.slots, slot{spec: c.spec, mute: move.mute})
+		s.placeWait(c, left, asking, move.mute)
 		if !s.wait(ctx, own) {
 			return
 		}
-		if raw := s.batch.Replies[0].Raw; s.sharded && s.followWait(ctx, raw) || s.followMaster(ctx, own, raw) {
+		raw := s.batch.Replies[s.batch.Count-1].Raw
+		to, ask, moved := s.pool().Redirect(raw) // only a cluster's node sends elsewhere
+		switch {
+		case s.followMaster(ctx, own, raw):
 			if own = s.own; own == nil {
 				return
 			}
-		} else if isNull(raw) || isError(raw) {
+		case moved && tries < moveTries:
+			if own = s.followWait(ctx, to); own == nil {
+				return
+			}
+			asking, tries = ask, tries+1
+		case isNull(raw) || isError(raw):
 			s.edit()
 			return
+		default:
+			tries = 0
 		}
 		s.begin()
 		s.mute = mute
 		s.placeAgain(c)
 		s.slots[0].mute = move.mute
 	}
+}
+
+// placeWait puts into the batch what waits until there is an element to move.
+func (s *Session) placeWait(c cmd, seconds float64, asking, mute bool) {
+	if asking {
+		s.batch.Req = appendCommand(s.batch.Req, askingWord)
+		s.batch.Count++
+	}
+	s.slots = append(s.slots, slot{spec: c.spec, first: s.batch.Count, mute: mute})
+	s.batch.Req = appendWait(s.batch.Req, s.policy.Prefix(), c.args, seconds)
+	s.batch.Count++
 }
 
 // parseTimeout reads a timeout as C does: in Go a hexadecimal number has to have an exponent.

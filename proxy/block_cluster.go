@@ -124,16 +124,14 @@ func (s *Session) moveOwn(ctx context.Context, to *upstream.Pool) (*own, error) 
 	return s.pumpedOn(ctx, to)
 }
 
-// followWait reports whether the reply to a wait of ours says that the keys are on another node. Then the client's connection is to that
-// one; if there is none, the client has been told.
-func (s *Session) followWait(ctx context.Context, raw []byte) bool {
-	to, _, moved := s.pool().Redirect(raw)
-	if moved {
-		if _, err := s.moveOwn(ctx, to); err != nil {
-			s.unavailable(err)
-		}
+// followWait is moveOwn for a wait of ours. If it returns nil, the client has been told.
+func (s *Session) followWait(ctx context.Context, to *upstream.Pool) *own {
+	own, err := s.moveOwn(ctx, to)
+	if err != nil {
+		s.unavailable(err)
+		return nil
 	}
-	return moved
+	return own
 }
 
 // deadline is until when the command waits; zero: for ever, or it doesn't say so in a number.

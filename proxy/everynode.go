@@ -122,7 +122,7 @@ func (s *Session) onNode(ctx context.Context, node *upstream.Pool, c cmd) (reply
 
 func (s *Session) merged(replies [][]byte, merge merger) []byte {
 	if i := slices.IndexFunc(replies, isError); i >= 0 {
-		return replies[i]
+		return failedPart(replies, i)
 	}
 	return merge(s, replies)
 }
@@ -221,7 +221,11 @@ func everywhere(_ *Session, replies [][]byte) []byte {
 func (s *Session) onAnyNode(ctx context.Context, c cmd) {
 	replies := s.onNodes(ctx, c)
 	done := slices.IndexFunc(replies, func(reply []byte) bool { return !isError(reply) })
-	s.reply(replies[max(done, 0)])
+	if done < 0 {
+		s.reply(failedPart(replies, 0))
+		return
+	}
+	s.reply(replies[done])
 }
 
 // weighted chooses a node by how many keys it has; nil: none has any.

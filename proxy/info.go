@@ -34,7 +34,7 @@ func (s *Session) info(dst, raw, databases []byte) ([]byte, error) {
 	info := bytes.Clone(text)
 	all := bytes.Contains(info, []byte("# Server")) || len(info) == 0
 	if len(s.policy.Prefix()) > 0 {
-		info = withoutDatabases(info)
+		info = withoutAddresses(withoutDatabases(info))
 		info = bytes.Replace(info, keyspaceHead, append(bytes.Clone(keyspaceHead), databases...), 1)
 	}
 	if s.special {
@@ -76,9 +76,33 @@ func withoutDatabases(info []byte) []byte {
 }
 
 // ofDatabase reports whether a line of INFO is about one database: db and its number come first.
-func ofDatabase(line []byte) bool {
-	number, ok := bytes.CutPrefix(line, []byte("db"))
+func ofDatabase(line []byte) bool { return isNumbered(line, "db") }
+
+// isNumbered reports whether a line of INFO begins with the word and a digit.
+func isNumbered(line []byte, word string) bool {
+	number, ok := bytes.CutPrefix(line, []byte(word))
 	return ok && len(number) > 0 && number[0] >= '0' && number[0] <= '9'
+}
+
+// hiddenFields are those lines of INFO that tell where the server is, or another that it replicates to or from, and what a client that may
+// not know gets to see in each.
+var hiddenFields = map[string]string{"tcp_port": "0", "executable": "", "config_file": "", "master_host": "", "master_port": "0"}
+
+// withoutAddresses blanks those, and leaves out the lines on each replica and listener (slave0:ip=..., listener0:name=tcp,bind=...).
+func withoutAddresses(info []byte) []byte {
+	kept := make([]byte, 0, len(info))
+	for line := range bytes.Lines(info) {
+		field, _, _ := bytes.Cut(line, []byte(":"))
+		blank, hidden := hiddenFields[string(field)]
+		switch {
+		case isNumbered(line, "slave"), isNumbered(line, "listener"):
+		case hidden:
+			kept = append(append(append(kept, field...), ':'), blank+"\r\n"...)
+		default:
+			kept = append(kept, line...)
+		}
+	}
+	return kept
 }
 
 func (s *Session) appendInfo(dst []byte) []byte {

@@ -74,7 +74,10 @@ func (s *Session) send(c cmd) {
 	if s.switches(c) {
 		s.batch.Req = s.tenant.Wall.AppendTake(s.batch.Req)
 		s.batch.Count++
-		before, taken, s.own.stained = before+1, 1, true
+		before, taken = before+1, 1
+		if s.own != nil { // else it is only to be seen whether it may be queued
+			s.own.stained = true
+		}
 	}
 	sl := slot{spec: c.spec, edit: p.Edit, first: s.batch.Count, rule: p.SizeRule, limit: p.Limit, mute: s.mute.next()}
 	if p.Each {

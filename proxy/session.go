@@ -59,6 +59,7 @@ type Session struct {
 	observer *observer // nil until there are observed rules
 	would    *pending  // of the command placed last
 	again    bool      // the command at hand was placed before
+	docking  bool      // the command at hand was counted before, when it was kept for later
 
 	mute   muting
 	bySum  bool          // a script that Redis has seen is sent by its SHA1

@@ -106,7 +106,7 @@ func (s *Session) joined(dst []byte, sl *slot) []byte {
 	}
 	start := len(dst)
 	if i := slices.IndexFunc(replies, isError); i >= 0 {
-		dst = append(dst, replies[i]...)
+		dst = append(dst, failedPart(replies, i)...)
 	} else {
 		dst = join(dst, sl, replies)
 	}

@@ -126,7 +126,7 @@ func (s *Session) count(spec *command.Spec, v Verdict, how rewrites, rule uint16
 
 // countPlaced counts the command that was put into the batch last.
 func (s *Session) countPlaced(c cmd) {
-	if s.again || s.srv == nil {
+	if s.again || s.docking || s.srv == nil {
 		return
 	}
 	sl := &s.slots[len(s.slots)-1]

@@ -18,8 +18,11 @@ type transaction struct {
 	start int   // where it begins in the flight's inTx
 	marks int   // where it begins in the flight's marks
 	slot  int   // of its keys so far, in front of a cluster; upstream.NoSlot: it has had none
-	size  int   // of those that are kept, in bytes
-	kept  []cmd // in front of a cluster: those that wait for a node, its MULTI first; one without arguments was refused
+	size  int   // about what those that are kept take, in bytes
+	kept  []cmd // in front of a cluster: those that wait for a node, its MULTI first
+
+	failed bool // one was refused while it had no node: EXEC will fail
+	adrift bool // it went to some node before it had a key
 
 	would []*pending // what observed rules wait to see of each command, where all passes unchanged
 }

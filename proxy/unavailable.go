@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/tidwall/redcon"
 
@@ -42,3 +44,22 @@ func why(err error) string {
 	}
 	return err.Error()
 }
+
+// failedPart is the reply to a command in parts, of which replies[i] is an error. What that says of having run is said of its part alone:
+// unless it is said of each that it has not run, the command may have run in part.
+func failedPart(replies [][]byte, i int) []byte {
+	reply, ending := replies[i], []byte(notRun+"\r\n")
+	idle := func(reply []byte) bool { return isUnavailable(reply) && bytes.HasSuffix(reply, ending) }
+	if !isUnavailable(reply) || !slices.ContainsFunc(replies, func(reply []byte) bool { return !idle(reply) }) {
+		return reply
+	}
+	for _, outcome := range [...]string{notRun, maybeRun, hasRun} {
+		if cause, ok := bytes.CutSuffix(reply, []byte(outcome+"\r\n")); ok {
+			return append(slices.Clip(cause), partRun+"\r\n"...)
+		}
+	}
+	return reply
+}
+
+// isUnavailable reports whether a reply is an error of ours that says why the upstream has not answered.
+func isUnavailable(reply []byte) bool { return bytes.HasPrefix(reply, []byte("-"+unavailable)) }

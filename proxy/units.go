@@ -21,9 +21,10 @@ func (s *Session) slotOf(c cmd) int {
 	return slot
 }
 
-// findSlot is slotOf; ok is false when the arguments are such that Redis answers an error without touching any key.
+// findSlot is slotOf; ok is false when the arguments are such that Redis answers an error without touching any key. Of what has too few
+// or too many it says so before it looks at slots.
 func (s *Session) findSlot(c cmd) (slot int, ok bool) {
-	if c.spec == nil || c.spec.Names == nil {
+	if c.spec == nil || c.spec.Names == nil || !c.spec.ArityOK(len(c.args)) {
 		return upstream.NoSlot, true
 	}
 	s.unitNames, ok = c.spec.Names(c.args, s.unitNames[:0])
@@ -81,6 +82,10 @@ func (s *Session) placeUnit(c cmd) {
 		return
 	case slot == severalSlots, inTx && slot >= 0 && s.tx.slot >= 0 && slot != s.tx.slot:
 		s.refuse(redcon.AppendError(s.local, errCrossSlot))
+		s.countPlaced(c)
+		return
+	case inTx && slot >= 0 && s.tx.adrift:
+		s.refuse(redcon.AppendError(s.local, errLateKey))
 		s.countPlaced(c)
 		return
 	}
