@@ -96,6 +96,13 @@ func IsRedirect(reply []byte) bool {
 	return is && r.addr != nil
 }
 
+// unready reports whether a reply says that its node can't read yet: it has nothing, or nothing that is true, and has run nothing.
+func unready(reply []byte) bool {
+	return bytes.HasPrefix(reply, loading) || bytes.HasPrefix(reply, masterDown)
+}
+
+var loading, masterDown = []byte("-LOADING "), []byte("-MASTERDOWN ")
+
 var execAbort = []byte("-EXECABORT ")
 
 // refused finds in the replies to a unit what has not run, which is replies[from:to], and why. Of a transaction, in which all or
