@@ -23,6 +23,8 @@ var (
 
 // told is what a witness says of its cluster.
 type told struct {
+	addr  string // of the witness
+	err   error  // why the rest isn't there
 	view  view
 	well  bool  // it sees the cluster up, and so hears from most masters: not so one that is cut off from the others
 	epoch int64 // the newest that it knows of: each failover has a higher one; 0: it doesn't say
@@ -39,22 +41,13 @@ type witness struct {
 func (c *cluster) discover(hint *Pool) (view, error) {
 	ctx, cancel := context.WithTimeout(c.pool.ctx, c.pool.opt.DialTimeout+c.pool.opt.ReadTimeout)
 	defer cancel()
-	type answer struct {
-		told
-		addr string
-		err  error
-	}
 	rest := c.witnesses(hint)
-	answers := make(chan answer, len(rest))
+	answers := make(chan told, len(rest))
 	asked := 0
 	ask := func() {
 		w := rest[0]
-		rest = rest[1:]
-		asked++
-		c.pool.wg.Go(func() {
-			t, err := c.look(ctx, w)
-			answers <- answer{t, w.addr, err}
-		})
+		rest, asked = rest[1:], asked+1
+		c.pool.wg.Go(func() { answers <- c.look(ctx, w) })
 	}
 	tick := time.NewTicker(askNext)
 	defer tick.Stop()
@@ -135,7 +128,7 @@ func (c *cluster) witnesses(hint *Pool) []witness {
 }
 
 // look asks one node.
-func (c *cluster) look(ctx context.Context, w witness) (told, error) {
+func (c *cluster) look(ctx context.Context, w witness) told {
 	client := w.client
 	if client == nil {
 		client = c.pool.clientAt(w.addr)
@@ -145,19 +138,14 @@ func (c *cluster) look(ctx context.Context, w witness) (told, error) {
 	both := client.Pipeline()
 	list, info := both.ClusterShards(ctx), both.ClusterInfo(ctx)
 	_, _ = both.Exec(ctx) // each has its error
-	t := told{view: shards(list.Val(), w.addr, c.pool.opt.TLSConfig != nil), well: infoField(info.Val(), "cluster_state") != "fail"}
+	t := told{addr: w.addr, view: shards(list.Val(), w.addr, c.pool.opt.TLSConfig != nil), well: infoField(info.Val(), "cluster_state") != "fail"}
 	t.epoch, _ = strconv.ParseInt(infoField(info.Val(), "cluster_current_epoch"), 10, 64) // 0: the user may not ask, perhaps
-	err := list.Err()
-	switch {
-	case err != nil:
-		err = reason(err)
-	case !t.view.serves():
-		err = errNoSlots
+	if err := list.Err(); err != nil {
+		t.err = fmt.Errorf("%s: %w", w.addr, reason(err))
+	} else if !t.view.serves() {
+		t.err = fmt.Errorf("%s: %w", w.addr, errNoSlots)
 	}
-	if err != nil {
-		return told{}, fmt.Errorf("%s: %w", w.addr, err)
-	}
-	return t, nil
+	return t
 }
 
 // at is where the node at addr is.
