@@ -47,6 +47,9 @@ type cluster struct {
 	gone    Stats         // the sums of those that have been closed
 
 	began time.Time
+
+	epoch int64     // the newest epoch that a node has told of that sees the cluster up; run's, as is
+	heard time.Time // when it last did
 }
 
 // departure is a node that has left.

@@ -101,11 +101,11 @@ func (p *Pool) dialHold(ctx context.Context, key setKey) (net.Conn, hello, error
 		if err == nil {
 			return conn, h, nil
 		}
-		if errors.Is(err, errMoved) {
-			continue
-		}
 		if p.deposed() {
 			return nil, h, errElsewhere
+		}
+		if errors.Is(err, errMoved) {
+			continue
 		}
 		p.doubt()
 		wait, left := backoff(attempt), p.cfg.Hold-time.Since(start)

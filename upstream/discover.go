@@ -16,7 +16,19 @@ import (
 // askNext is how long a node may take to tell about its cluster before another one is asked too.
 const askNext = 200 * time.Millisecond
 
-var errNoSlots = errors.New("it knows of nobody who has a slot")
+var (
+	errNoSlots  = errors.New("it knows of nobody who has a slot")
+	errOutdated = errors.New("it has not heard yet what others know of the cluster")
+)
+
+// told is what a witness says of its cluster.
+type told struct {
+	addr  string // of the witness
+	err   error  // why the rest isn't there
+	view  view
+	well  bool  // it sees the cluster up, and so hears from most masters: not so one that is cut off from the others
+	epoch int64 // the newest that it knows of: each failover has a higher one; 0: it doesn't say
+}
 
 // witness is a node that can tell how its cluster is made up.
 type witness struct {
@@ -24,51 +36,67 @@ type witness struct {
 	client *redis.Client // nil: there is none yet
 }
 
-// discover asks the nodes, the hint first, until one tells how the cluster is made up.
+// discover asks the nodes, the hint first, until one that sees the cluster up tells how it is made up. Of those who see it down one has to
+// do if no other answers soon.
 func (c *cluster) discover(hint *Pool) (view, error) {
 	ctx, cancel := context.WithTimeout(c.pool.ctx, c.pool.opt.DialTimeout+c.pool.opt.ReadTimeout)
 	defer cancel()
-	type answer struct {
-		view view
-		err  error
-	}
 	rest := c.witnesses(hint)
-	answers := make(chan answer, len(rest))
+	answers := make(chan told, len(rest))
 	asked := 0
 	ask := func() {
 		w := rest[0]
-		rest = rest[1:]
-		asked++
-		c.pool.wg.Go(func() {
-			v, err := c.look(ctx, w)
-			answers <- answer{v, err}
-		})
+		rest, asked = rest[1:], asked+1
+		c.pool.wg.Go(func() { answers <- c.look(ctx, w) })
 	}
 	tick := time.NewTicker(askNext)
 	defer tick.Stop()
+	var spare view
 	for why := errNotConnected; ; {
 		if asked == 0 {
 			if len(rest) == 0 {
-				return nil, why
+				return spare.or(why)
 			}
 			ask()
 		}
 		select {
 		case a := <-answers:
-			if a.err == nil {
-				return a.view, nil
-			}
 			asked--
-			why = a.err
+			switch {
+			case a.err != nil:
+				why = a.err
+			case c.outdated(a.epoch):
+				why = fmt.Errorf("%s: %w", a.addr, errOutdated)
+			case a.well:
+				c.epoch, c.heard = a.epoch, time.Now()
+				return a.view, nil
+			default:
+				spare = a.view
+			}
 		case <-tick.C:
+			if spare != nil {
+				return spare, nil
+			}
 			if len(rest) > 0 {
 				ask()
 			}
 		case <-ctx.Done():
-			return nil, why
+			return spare.or(why)
 		}
 	}
 }
+
+// or is v, or why there is none.
+func (v view) or(why error) (view, error) {
+	if v != nil {
+		return v, nil
+	}
+	return nil, why
+}
+
+// outdated reports whether another node has told of a newer epoch. After a while without such a node it counts no more: the cluster may have
+// been made anew.
+func (c *cluster) outdated(epoch int64) bool { return epoch < c.epoch && time.Since(c.heard) < grace }
 
 // witnesses are whom to ask, in this order: the hint, nodes that are up, the addresses that are configured, the rest.
 func (c *cluster) witnesses(hint *Pool) []witness {
@@ -100,21 +128,24 @@ func (c *cluster) witnesses(hint *Pool) []witness {
 }
 
 // look asks one node.
-func (c *cluster) look(ctx context.Context, w witness) (view, error) {
+func (c *cluster) look(ctx context.Context, w witness) told {
 	client := w.client
 	if client == nil {
 		client = c.pool.clientAt(w.addr)
 		defer client.Close()
 		defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 	}
-	v, err := shards(ctx, client, w.addr, c.pool.opt.TLSConfig != nil)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", w.addr, reason(err))
-	case !v.serves():
-		return nil, fmt.Errorf("%s: %w", w.addr, errNoSlots)
+	both := client.Pipeline()
+	list, info := both.ClusterShards(ctx), both.ClusterInfo(ctx)
+	_, _ = both.Exec(ctx) // each has its error
+	t := told{addr: w.addr, view: shards(list.Val(), w.addr, c.pool.opt.TLSConfig != nil), well: infoField(info.Val(), "cluster_state") != "fail"}
+	t.epoch, _ = strconv.ParseInt(infoField(info.Val(), "cluster_current_epoch"), 10, 64) // 0: the user may not ask, perhaps
+	if err := list.Err(); err != nil {
+		t.err = fmt.Errorf("%s: %w", w.addr, reason(err))
+	} else if !t.view.serves() {
+		t.err = fmt.Errorf("%s: %w", w.addr, errNoSlots)
 	}
-	return v, nil
+	return t
 }
 
 // at is where the node at addr is.
@@ -124,14 +155,10 @@ func (c *cluster) at(addr string) target {
 	return target{opt: &o}
 }
 
-// shards is what the client's node says, at the addresses that it announces.
-func shards(ctx context.Context, client *redis.Client, addr string, secure bool) (view, error) {
-	told, err := client.ClusterShards(ctx).Result()
-	if err != nil {
-		return nil, err
-	}
+// shards is what the node at addr says, at the addresses that it announces.
+func shards(list []redis.ClusterShard, addr string, secure bool) view {
 	var v view
-	for _, s := range told {
+	for _, s := range list {
 		each, online := viewed{}, false
 		for _, r := range s.Slots {
 			each.slots = append(each.slots, [2]int{int(r.Start), int(r.End)})
@@ -153,7 +180,7 @@ func shards(ctx context.Context, client *redis.Client, addr string, secure bool)
 			v = append(v, each)
 		}
 	}
-	return v, nil
+	return v
 }
 
 // announced is the address of a node that another one, which was asked at addr, calls by endpoint and port. An empty endpoint is

@@ -90,6 +90,20 @@ func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 	return to, r.kind == kindAsk, true
 }
 
+// NamesNode reports whether a reply reads like the error with which a node of a cluster says that another one is to be asked. A script may
+// have written it too: nothing is learned from it.
+func NamesNode(reply []byte) bool {
+	r, is := redirection(reply)
+	return is && r.addr != nil
+}
+
+// unready reports whether a reply says that its node can't read yet: it has nothing, or nothing that is true, and has run nothing.
+func unready(reply []byte) bool {
+	return bytes.HasPrefix(reply, loading) || bytes.HasPrefix(reply, masterDown)
+}
+
+var loading, masterDown = []byte("-LOADING "), []byte("-MASTERDOWN ")
+
 var execAbort = []byte("-EXECABORT ")
 
 // refused finds in the replies to a unit what has not run, which is replies[from:to], and why. Of a transaction, in which all or

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -213,6 +214,11 @@ const (
 func (r *routed) judge(ctx context.Context, b *Batch, e *errand, replies []Reply) verdict {
 	if e.err != nil {
 		return r.failed(ctx, e)
+	}
+	if e.replica && !e.script && slices.ContainsFunc(replies, func(reply Reply) bool { return unready(reply.Raw) }) {
+		e.lane.pool.health.apart.Store(true) // until the next health check
+		e.lane, e.replica = lane{}, false
+		return retry
 	}
 	red, first, last, ok := refused(replies)
 	if !ok || e.slot == NoSlot || e.tries >= maxTries && red.kind != kindWait {

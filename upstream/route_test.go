@@ -202,6 +202,42 @@ func TestRouted(t *testing.T) {
 	}
 }
 
+// TestRouted_unreadyReplica has a replica that can't read yet: the master is asked instead, once for each health check.
+func TestRouted_unreadyReplica(t *testing.T) {
+	for _, says := range []string{"-LOADING Redis is loading the dataset in memory", "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."} {
+		f := newFakeCluster(t, 2, func(node int, c *fakeConn, args [][]byte) {
+			switch {
+			case string(args[0]) == "READONLY":
+				c.out = append(c.out, "+OK\r\n"...)
+			case node == 1:
+				c.out = append(c.out, says+"\r\n"...)
+			default:
+				c.out = append(c.out, fmt.Sprintf("+%s\r\n", args[1])...)
+			}
+		})
+		f.fail(f.nodes[0], f.nodes[1]) // so that it is a replica
+		p := open(t, upstream.Config{URL: f.url(), HealthInterval: time.Hour})
+		until(t, "replica and master are up", func() bool {
+			nodes := p.Nodes()
+			return len(nodes) == 2 && nodes[0].Up && nodes[1].Up && nodes[1].Role == "replica"
+		})
+		f.commands()
+		l := p.Link(2, 0)
+		for range 2 {
+			var b upstream.Batch
+			slot(&b, 1, "GET a")
+			slot(&b, 2, "GET b")
+			b.Units[0].Replica, b.Units[1].Replica = true, true
+			if err := l.Do(t.Context(), &b); err != nil || strings.Join(texts(&b), "") != "+a\r\n+b\r\n" {
+				t.Errorf("got %v, %q", err, texts(&b))
+			}
+		}
+		if got := f.commands(); got != "1: READONLY, 1: GET a, 1: GET b, 0: GET a, 0: GET b, 0: GET a, 0: GET b" {
+			t.Errorf("sent %s", got)
+		}
+	}
+}
+
 func port(f *fake) string { _, p, _ := net.SplitHostPort(f.addr()); return p }
 
 // TestRouted_patience has a node put a command off for a while.

@@ -309,11 +309,11 @@ func (s *scatter) finish(b *Batch) error {
 	return nil
 }
 
-// suspicious reports whether a reply may be one with which a node of a cluster says that it has not run a command.
+// suspicious reports whether a reply may be one with which a node of a cluster says that it has not run a command, or can't yet.
 func suspicious(replies []Reply) bool {
 	for i := range replies {
 		if raw := replies[i].Raw; len(raw) > 0 && raw[0] == '-' {
-			if _, is := redirection(raw); is || bytes.HasPrefix(raw, execAbort) {
+			if _, is := redirection(raw); is || bytes.HasPrefix(raw, execAbort) || unready(raw) {
 				return true
 			}
 		}
