@@ -336,16 +336,21 @@ func TestSentinel_HeldState(t *testing.T) {
 	s := startSentinel(t, setup{password: "redis-secret"})
 	r := &rotation{t: t}
 	r.gate = startGate(t, fmt.Sprintf("upstream: {url: %q, hold: 10s}\nnamespace: 'a:'\n", s.url()))
-	blocked, subscribed, watching, other := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
+	blocked, both, subscribed, watching, other := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
 	r.fresh(other)
 	blocked.send(encode("BLPOP", "q", "0"))
+	both.want(ok, "WATCH", "k")
+	both.send(encode("BLPOP", "q2", "0"))
 	subscribed.do("SUBSCRIBE", "news")
 	watching.want(ok, "WATCH", "k")
 	other.want(one, "PUBLISH", "news", "x")
 	subscribed.read()
 	s.failover(t)
-	if got, want := blocked.read(), "-ERR upstream unavailable: connection lost: the master has moved; the command may or may not have run\r\n"; got != want {
-		t.Errorf("BLPOP = %q, want %q", got, want)
+	r.fresh(other)
+	other.want(one, "RPUSH", "q", "e")
+	blocked.wantNext("*2\r\n" + bulk("q") + bulk("e")) // it holds nothing there: it waits on
+	if got, want := both.readAll(), "-ERR upstream unavailable: connection lost: the master has moved; the command has not run\r\n"; got != want {
+		t.Errorf("BLPOP under a watch = %q, want %q", got, want)
 	}
 	if got := subscribed.readAll(); got != "" {
 		t.Errorf("the subscriber gets %q", got)
