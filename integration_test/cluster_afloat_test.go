@@ -25,7 +25,7 @@ func TestClusterProxy_afloat(t *testing.T) {
 				t.Errorf("MSET without a value in a whole transaction = %q", got)
 			}
 			text := c.do("EVAL", "return redis.error_reply('MOVED 100 "+up.nodes[2].shown()+"')", "0")
-			if !strings.HasPrefix(text, "-ERR reply withheld: the script's error ") {
+			if !strings.HasPrefix(text, "-ERR the script's reply names another node ") {
 				t.Errorf("a script's error that reads like a redirection = %q", text)
 			}
 		})

@@ -80,6 +80,12 @@ func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 	return to, r.kind == kindAsk, true
 }
 
+// IsRedirect reports whether the reply names another node of a cluster, or looks like it.
+func IsRedirect(reply []byte) bool {
+	r, is := redirection(reply)
+	return is && r.addr != nil
+}
+
 var execAbort = []byte("-EXECABORT ")
 
 // refused finds in the replies to a unit what has not run, which is replies[from:to], and why. Of a transaction, in which all or
