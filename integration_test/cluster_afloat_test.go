@@ -25,7 +25,7 @@ func TestClusterProxy_afloat(t *testing.T) {
 				t.Errorf("MSET without a value in a whole transaction = %q", got)
 			}
 			text := c.do("EVAL", "return redis.error_reply('MOVED 100 "+up.nodes[2].shown()+"')", "0")
-			if !strings.HasPrefix(text, "-ERR reply withheld: the script's error ") {
+			if !strings.HasPrefix(text, "-ERR the script's reply names another node ") {
 				t.Errorf("a script's error that reads like a redirection = %q", text)
 			}
 		})
@@ -51,10 +51,14 @@ func playAfloat(t *testing.T, g *gate, key string) {
 	play("*1\r\n+OK\r\n", "WATCH", key)
 	play("*1\r\n+OK\r\n", "MULTI")
 	for _, refused := range [][]string{{"CLIENT", "ID"}, {"DBSIZE"}, {"SUBSCRIBE", "x"}, {"SUNION", "a", "b"}, {"MSET", "q"}, {"NOSUCHCOMMAND"},
-		{"EXEC", "x"}, {"SELECT", "0", "1"}} {
+		{"DISCARD", "x"}, {"SELECT", "0", "1"}} {
 		play("-EXECABORT ", refused...)
 	}
-	c.want("$1\r\n1\r\n", "GET", key)
+	c.want(ok, "MULTI")
+	c.want("-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n", "EXEC", "x")
+	c.want(ok, "SET", key, "2")
+	c.want("-ERR EXEC without MULTI\r\n", "EXEC")
+	c.want("$1\r\n2\r\n", "GET", key)
 }
 
 // playLateKey begins transactions with more than is kept until there is a key.

@@ -21,6 +21,7 @@ const (
 	errLateKey = "ERR the first key of a transaction comes too late: those before it take more than 128 KiB, and have gone to some node"
 
 	errWatchInside = "ERR WATCH inside MULTI is not allowed" // Redis's, which does not fail the transaction
+	errExecArity   = "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
 )
 
 // afloat reports whether the transaction at hand has no node yet.
@@ -45,24 +46,28 @@ func kept(c cmd) cmd {
 
 // drift runs a command of a transaction that has no node yet.
 func (s *Session) drift(ctx context.Context, c cmd) {
-	slot, ends := s.slotOf(c), false
-	if !isForeign(c) && c.spec.ArityOK(len(c.args)) {
-		switch ends = c.spec.State == command.End; {
-		case c.spec.State == command.Begin:
-			s.say(errNested)
-			return
-		case c.spec.State == command.Watch:
-			s.say(errWatchInside)
-			return
-		case s.unqueueable(c):
-			s.sink()
-			s.say(cantQueue(c.spec))
-			return
-		case slot == severalSlots:
-			s.sink()
-			s.say(errCrossSlot)
-			return
-		}
+	slot, known := s.slotOf(c), !isForeign(c) && c.spec.ArityOK(len(c.args))
+	ends := known && c.spec.State == command.End
+	switch {
+	case !known && c.spec != nil && execs[c.spec.ID]:
+		s.tx = transaction{}
+		s.say(errExecArity)
+		return
+	case !known: // keep refuses it, or the upstream will
+	case c.spec.State == command.Begin:
+		s.say(errNested)
+		return
+	case c.spec.State == command.Watch:
+		s.say(errWatchInside)
+		return
+	case s.unqueueable(c):
+		s.sink()
+		s.say(cantQueue(c.spec))
+		return
+	case slot == severalSlots:
+		s.sink()
+		s.say(errCrossSlot)
+		return
 	}
 	if slot == upstream.NoSlot && !ends && s.tx.size < maxBatch {
 		s.keep(c)

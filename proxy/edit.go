@@ -155,7 +155,7 @@ func (s *Session) pick(sl *slot) (raw []byte, over int64) {
 func (s *Session) show(dst, raw []byte, sl *slot) []byte {
 	if isError(raw) {
 		if s.sharded {
-			raw = hidden(raw, sl.spec)
+			raw = s.hiddenOf(sl.spec, raw)
 		}
 		if sl.spec != nil && sl.spec.Cats&command.Scripting != 0 {
 			raw = s.scripts().toClient(raw)

@@ -13,6 +13,9 @@ import (
 // is to begin again.
 const errMoving = "-TRYAGAIN the keys' hash slot is moving to another node of the cluster; begin again\r\n"
 
+// errUnsure answers a script whose reply names another node, which no node has confirmed: it may be the script's own words.
+const errUnsure = "-ERR the script's reply names another node of the cluster, which does not confirm it; the script may or may not have run\r\n"
+
 // moveTries is how often a command that has not run is sent to the node that a node names, at most. More than two are a cluster that
 // does not agree on who has the slot.
 const moveTries = 8
@@ -30,32 +33,36 @@ func (s *Session) afterExchange() error {
 	return nil
 }
 
-// errScriptMoves answers a script whose error names a node. Nobody can tell whether that is the script's own text, in which case it has
-// run, so it must not sound as if the client were to begin again.
-const errScriptMoves = "-ERR reply withheld: the script's error reads like one that names another node of the cluster\r\n"
-
 // hideMoves puts an answer that a client of one server understands in the place of one that names another node. These are replies on a
 // connection of the client's own, outside of EXEC's array, where scripts don't answer: the pool learns of that node.
 func (s *Session) hideMoves() {
 	for i := range s.batch.Replies {
 		r := &s.batch.Replies[i]
-		if upstream.NamesNode(r.Raw) {
+		if upstream.IsRedirect(r.Raw) {
 			s.pool().Redirect(r.Raw)
 			r.Raw = []byte(errMoving)
 		}
 	}
 }
 
-// hidden is the reply that a client sees instead of one that names another node. Nothing is learned from it: the link has done that
-// already, or it is only a script's text.
-func hidden(raw []byte, spec *command.Spec) []byte {
-	switch {
-	case !upstream.NamesNode(raw):
-		return raw
-	case spec != nil && spec.Flags&command.Script != 0:
-		return []byte(errScriptMoves)
+// hidden is the reply that a client sees instead of one that names another node. Nothing is learned from it: its link has done that.
+func (s *Session) hidden(raw []byte) []byte {
+	if upstream.IsRedirect(raw) {
+		return []byte(errMoving)
 	}
-	return []byte(errMoving)
+	return raw
+}
+
+// hiddenOf is hidden for a command's reply. A script that has run must not be taken for one that is to be sent again, and nobody learns
+// of nodes from scripts.
+func (s *Session) hiddenOf(spec *command.Spec, raw []byte) []byte {
+	switch {
+	case spec == nil || spec.Flags&command.Script == 0:
+		return s.hidden(raw)
+	case upstream.IsRedirect(raw):
+		return []byte(errUnsure)
+	}
+	return raw
 }
 
 // node is the pool of the node that has the slot; of one of a cluster's, where that is any.
@@ -69,21 +76,11 @@ func (s *Session) node(slot int) *upstream.Pool {
 
 // ownedAt is owned, on the node that has the slot. One that is there already may be on another.
 func (s *Session) ownedAt(ctx context.Context, slot int) (*own, error) {
-	o, err := s.onOwner(ctx, slot, s.ownedOn)
+	o, err := s.ownedOn(ctx, s.node(slot))
 	if err == nil && s.own != nil && o.slot == upstream.NoSlot {
 		o.slot = slot
 	}
 	return o, err
-}
-
-// onOwner gets a connection to the node that has the slot, or to the one that takes over while it waits for that.
-func (s *Session) onOwner(ctx context.Context, slot int, get func(context.Context, *upstream.Pool) (*own, error)) (*own, error) {
-	for try := 0; ; try++ {
-		o, err := get(ctx, s.node(slot))
-		if !upstream.Elsewhere(err) || slot < 0 || try == moveTries {
-			return o, err
-		}
-	}
 }
 
 // ownedOn is owned, on that node.

@@ -64,7 +64,7 @@ func redirection(reply []byte) (r redirect, ok bool) {
 // Redirect reads the reply to a command that was sent on a dedicated connection to a node: does it say that another node is to be
 // asked? Then that is to, in a transaction from its beginning; ask says that what is sent there has to begin with ASKING.
 // p is the node's Pool, or the sharded one. Slots that have moved are noted, so the reply must be no
-// script's, which may say anything: for those there is NamesNode.
+// script's, which may say anything: for those there is IsRedirect.
 func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 	c, asked := p.member, p
 	if c == nil {
@@ -90,9 +90,8 @@ func (p *Pool) Redirect(reply []byte) (to *Pool, ask, ok bool) {
 	return to, r.kind == kindAsk, true
 }
 
-// NamesNode reports whether a reply reads like the error with which a node of a cluster says that another one is to be asked. A script may
-// have written it too: nothing is learned from it.
-func NamesNode(reply []byte) bool {
+// IsRedirect reports whether the reply names another node of a cluster, or looks like it.
+func IsRedirect(reply []byte) bool {
 	r, is := redirection(reply)
 	return is && r.addr != nil
 }
