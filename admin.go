@@ -14,25 +14,25 @@ import (
 	"sessiongate/proxy"
 )
 
-// openAdmin opens the address for operators, if there is to be one, and returns what closes it.
-func openAdmin(ctx context.Context, cfg config.Config, r *reloader, sockets *sockets, level zap.AtomicLevel, drain func()) (closeAll func(), err error) {
+// openAdmin opens the address for operators, if there is to be one, and returns it, nil if not, and what closes it.
+func openAdmin(ctx context.Context, cfg config.Config, r *reloader, sockets *sockets, level zap.AtomicLevel, drain func()) (a *admin.Admin, closeAll func(), err error) {
 	at := cfg.Admin.Listen
 	if !cfg.Admin.On() {
-		return func() {}, nil
+		return nil, func() {}, nil
 	}
 	var conf *tls.Config
 	if t := cfg.Admin.TLS; t.Cert != "" {
 		conf, err = serverTLS(config.TLS{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA})
 		if err != nil {
-			return nil, fmt.Errorf("admin on %s: %w", at, err)
+			return nil, nil, fmt.Errorf("admin on %s: %w", at, err)
 		}
 	}
 	ln, err := sockets.listenAt(ctx, at, time.Duration(cfg.Limits.KeepAlive))
 	if err != nil {
-		return nil, fmt.Errorf("admin on %s: %w", at, err)
+		return nil, nil, fmt.Errorf("admin on %s: %w", at, err)
 	}
 	ln.operators = true
-	a := admin.New(admin.Config{
+	a = admin.New(admin.Config{
 		Proxy: r.server, Version: version(), Token: cfg.Admin.Token.Reveal(), TLS: conf, MTLS: cfg.Admin.TLS.ClientCA != "",
 		Local: at.Local(), Unix: at.Network == "unix", Pprof: cfg.Admin.Pprof, ShowValues: cfg.Admin.ShowValues,
 		Log: r.log, Level: level, Trail: r.trail,
@@ -49,7 +49,7 @@ func openAdmin(ctx context.Context, cfg config.Config, r *reloader, sockets *soc
 	if !at.Local() && conf == nil {
 		r.log.Warn("the admin token travels in clear: admin.tls.cert is not set", zap.Stringer("addr", at))
 	}
-	return func() { a.Close(); <-done }, nil
+	return a, func() { a.Close(); <-done }, nil
 }
 
 // keyForm is how keys are shown in logs.

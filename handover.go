@@ -18,8 +18,12 @@ import (
 	"sessiongate/config"
 )
 
-// startLimit is how long a new process may take until it serves.
-const startLimit = time.Minute
+const (
+	// startLimit is how long a new process may take until it serves.
+	startLimit = time.Minute
+	// proof is how long it has to stay up then, before this one lets its clients go: one that can't bear what is sent to it ends soon.
+	proof = 500 * time.Millisecond
+)
 
 // succession is the process among those before and after it, and under its supervisor. At SIGUSR2 it starts the program anew, the
 // file that stands there now, with its listening sockets. Once that one serves, this one lets its clients go.
@@ -30,12 +34,42 @@ type succession struct {
 	supervisor supervisor
 	only       string // why there can be no other process; "": there can
 
+	// leave has operators begin nothing more here that would not outlive a hand-over, until stay is called. It reports what is under way of that.
+	leave func() (stay func(), err error)
+
 	over context.CancelFunc // begins the end of this process
 }
 
+// heir is a new process.
+type heir struct {
+	*os.Process
+	ended chan struct{} // closed when it has
+	err   error         // how it has ended
+}
+
+// start starts a process. It is waited for, so that it never is a zombie, as long as this process is there.
+func start(cmd *exec.Cmd) (*heir, error) {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	h := &heir{Process: cmd.Process, ended: make(chan struct{})}
+	go func() {
+		defer close(h.ended)
+		h.err = cmd.Wait()
+	}()
+	return h, nil
+}
+
+// kill ends it, and returns why together with how that went.
+func (h *heir) kill(why error) error {
+	_ = h.Process.Kill()
+	<-h.ended
+	return errors.Join(why, h.err)
+}
+
 // succession is that of a process that listens there.
-func (p *program) succession(cfg config.Config, log *zap.Logger, sockets *sockets, listeners []net.Listener) *succession {
-	s := &succession{p: p, log: log, sockets: sockets, supervisor: supervised(p.environ, os.Getpid())}
+func (p *program) succession(cfg config.Config, log *zap.Logger, sockets *sockets, listeners []net.Listener, leave func() (func(), error)) *succession {
+	s := &succession{p: p, log: log, sockets: sockets, supervisor: supervised(p.environ, os.Getpid()), leave: leave}
 	var at []string
 	for _, l := range listeners {
 		at = append(at, l.Addr().String())
@@ -71,14 +105,15 @@ func (s *succession) ready(ctx context.Context, on *stage) error {
 // at the end.
 func (s *succession) begin(ctx context.Context, again <-chan os.Signal, alive func() bool) (serving context.Context, end func()) {
 	serving, s.over = context.WithCancel(ctx)
+	s.sockets.own()
 	if s.sockets.ready != nil {
 		_, _ = s.sockets.ready.WriteString("ready")
 		_ = s.sockets.ready.Close()
 	}
 	s.supervisor.serving()
 	var running sync.WaitGroup
-	running.Go(func() { s.run(serving, again) })
 	gone := make(chan struct{})
+	running.Go(func() { s.run(serving, again, gone) })
 	running.Go(func() { s.supervisor.watchdog(gone, alive) })
 	stopping := context.AfterFunc(serving, func() {
 		if !s.sockets.handOff.Load() {
@@ -93,8 +128,8 @@ func (s *succession) begin(ctx context.Context, again <-chan os.Signal, alive fu
 	}
 }
 
-// run hands over at each signal, until that has worked.
-func (s *succession) run(ctx context.Context, again <-chan os.Signal) {
+// run hands over at each signal, until that has worked. Then it keeps an eye on the new process until this one is gone.
+func (s *succession) run(ctx context.Context, again <-chan os.Signal, gone <-chan struct{}) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -107,19 +142,32 @@ func (s *succession) run(ctx context.Context, again <-chan os.Signal) {
 			continue
 		}
 		s.sockets.handedOver()
-		s.supervisor.replaced(started)
+		s.supervisor.replaced(started.Process)
 		s.log.Info("handed over", zap.Int("pid", started.Pid))
-		_ = started.Release()
 		s.over()
+		select {
+		case <-started.ended:
+			s.log.Error("the new process has ended, and this one is about to: nobody accepts clients", zap.Int("pid", started.Pid), zap.Error(started.err))
+		case <-gone:
+		}
 		return
 	}
 }
 
 // handOver starts the next process, and returns it once it serves. After an error there is none.
-func (s *succession) handOver(ctx context.Context) (*os.Process, error) {
+func (s *succession) handOver(ctx context.Context) (_ *heir, err error) {
 	if s.only != "" {
 		return nil, errors.New(s.only)
 	}
+	stay, err := s.leave()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			stay()
+		}
+	}()
 	files, names, err := s.sockets.files()
 	if err != nil {
 		return nil, err
@@ -138,19 +186,29 @@ func (s *succession) handOver(ctx context.Context) (*os.Process, error) {
 	cmd.Env = append(withoutHandOver(s.p.environ), envNames+"="+string(text))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.p.stdin, s.p.stdout, s.p.stderr
 	cmd.ExtraFiles = append(files, theirs)
-	err = cmd.Start()
+	next, err := start(cmd)
 	_ = theirs.Close()
 	s.sockets.keepNonblocking()
 	if err != nil {
 		return nil, err
 	}
-	s.log.Info("handing over", zap.Int("pid", cmd.Process.Pid), zap.String("program", s.p.path))
+	s.log.Info("handing over", zap.Int("pid", next.Pid), zap.String("program", s.p.path))
 	if err := serves(ctx, ready); err != nil {
-		_ = cmd.Process.Kill()
-		return nil, errors.Join(err, cmd.Wait())
+		return nil, next.kill(err)
 	}
-	return cmd.Process, nil
+	timer := time.NewTimer(proof)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return next, nil
+	case <-next.ended:
+		return nil, next.kill(errors.New("the new process has ended as soon as it served"))
+	case <-ctx.Done():
+		return nil, next.kill(errEnding)
+	}
 }
+
+var errEnding = errors.New("this process is to end")
 
 // serves waits until the new process says that it serves, or ends.
 func serves(ctx context.Context, ready *os.File) error {
@@ -160,7 +218,7 @@ func serves(ctx context.Context, ready *os.File) error {
 	if n, err := ready.Read(word[:]); n == 0 {
 		switch {
 		case ctx.Err() != nil:
-			return errors.New("this process is to end")
+			return errEnding
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("the new process does not serve after %v", startLimit)
 		}

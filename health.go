@@ -44,14 +44,25 @@ func (p *program) health(ctx context.Context, to reach, ready bool) error {
 		if err != nil {
 			return err
 		}
-		if !cfg.Admin.On() && !ready {
+		switch {
+		case !cfg.Admin.On() && !ready:
 			return sayPing(ctx, cfg)
+		case cfg.Admin.TLS.Cert != "":
+			r, err := blind(cfg)
+			if err != nil {
+				return err
+			}
+			return p.askHealth(ctx, r, ready)
 		}
 	}
 	r, err := p.remote(to)
 	if err != nil {
 		return err
 	}
+	return p.askHealth(ctx, r, ready)
+}
+
+func (p *program) askHealth(ctx context.Context, r *remote, ready bool) error {
 	path := "/healthz"
 	if ready {
 		path = "/readyz"
@@ -67,7 +78,8 @@ func (p *program) health(ctx context.Context, to reach, ready bool) error {
 	return err
 }
 
-// sayPing says PING at the first listener that can be asked without a certificate. To want a password is an answer too.
+// sayPing says PING at the first listener that can be asked without a certificate. Whatever is answered is a sign of life: that a password is
+// wanted, or that there are as many clients as there may be.
 func sayPing(ctx context.Context, cfg config.Config) error {
 	for _, at := range places(cfg) {
 		if at.at.TLS {
@@ -84,7 +96,7 @@ func sayPing(ctx context.Context, cfg config.Config) error {
 		}
 		var answer [64]byte
 		n, err := conn.Read(answer[:])
-		if text := string(answer[:n]); strings.HasPrefix(text, "+PONG") || strings.HasPrefix(text, "-NOAUTH") {
+		if text := string(answer[:n]); strings.HasPrefix(text, "+") || strings.HasPrefix(text, "-") {
 			return nil
 		}
 		return errors.Join(fmt.Errorf("it answers %q", answer[:n]), err)

@@ -30,7 +30,7 @@ type remote struct {
 
 // reach is how a command line says where that is.
 type reach struct {
-	admin, tokenFile, ca string
+	admin, tokenFile, ca, cert, key string
 }
 
 // answerLimit is how long an answer may take: the walk that counts sessions may well need that.
@@ -41,6 +41,8 @@ func (r *reach) flags(c *cobra.Command) {
 	f.StringVar(&r.admin, "admin", "", "`url` of the admin address: http://host:port, https://..., unix:///path; left out: that of the configuration")
 	f.StringVar(&r.tokenFile, "token-file", "", "`file` with the admin token; left out: that of the configuration, or SESSIONGATE_ADMIN_TOKEN")
 	f.StringVar(&r.ca, "ca", "", "PEM `file` with the authority of an https:// address")
+	f.StringVar(&r.cert, "cert", "", "PEM `file` with a client certificate for an https:// address")
+	f.StringVar(&r.key, "key", "", "PEM `file` with its key")
 }
 
 // remote finds out where and as whom to ask.
@@ -63,7 +65,7 @@ func (p *program) remote(r reach) (*remote, error) {
 		}
 		token = strings.TrimSpace(string(text))
 	}
-	return newRemote(at, token, r.ca)
+	return newRemote(at, token, r)
 }
 
 // adminURL is where a Sessiongate of this configuration is asked from the same machine.
@@ -77,14 +79,27 @@ func adminURL(cfg config.Config) (string, error) {
 	case at.Network == "unix":
 		return "unix://" + at.Address, nil
 	}
-	host, port, _ := net.SplitHostPort(at.Address)
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	return "http://" + reachable(at), nil
 }
 
-func newRemote(at, token, ca string) (*remote, error) {
+// blind is for questions without a secret in them, to this machine: it shows nothing, and looks at no certificate, which is made out to
+// the name that others use.
+func blind(cfg config.Config) (*remote, error) {
+	at := cfg.Admin.Listen
+	address := "https://" + reachable(at)
+	if at.Network == "unix" {
+		address = "unix://" + at.Address
+	}
+	r, err := newRemote(address, "", reach{})
+	if err != nil {
+		return nil, err
+	}
+	r.base = strings.Replace(r.base, "http://", "https://", 1)
+	r.http.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
+	return r, nil
+}
+
+func newRemote(at, token string, with reach) (*remote, error) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
 	r := &remote{base: strings.TrimSuffix(at, "/"), token: token, http: &http.Client{Transport: transport, Timeout: answerLimit}}
 	u, err := url.Parse(at)
@@ -99,14 +114,21 @@ func newRemote(at, token, ca string) (*remote, error) {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, usageError{fmt.Errorf("--admin: %q is no address; write http://host:port, https://host:port or unix:///path", at)}
 	}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
+	if with.cert != "" || with.key != "" {
+		pair, err := tls.LoadX509KeyPair(with.cert, with.key)
+		if err != nil {
+			return nil, fmt.Errorf("--cert and --key: %w", err)
+		}
+		transport.TLSClientConfig.Certificates = []tls.Certificate{pair}
+	}
+	if with.ca != "" {
+		pem, err := os.ReadFile(with.ca)
 		if err != nil {
 			return nil, err
 		}
 		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
 		if !transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("no certificate in %s", ca)
+			return nil, fmt.Errorf("no certificate in %s", with.ca)
 		}
 	}
 	return r, nil

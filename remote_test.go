@@ -50,7 +50,7 @@ func TestShownUnits(t *testing.T) {
 
 func TestNewRemote(t *testing.T) {
 	for at, wrong := range map[string]bool{"http://h:1": false, "https://h:1/": false, "unix:///run/a": false, "h:1": true, "ftp://h": true, "http://": true, "": true} {
-		if _, err := newRemote(at, "", ""); (err != nil) != wrong {
+		if _, err := newRemote(at, "", reach{}); (err != nil) != wrong {
 			t.Errorf("%q: %v", at, err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestTop_View(t *testing.T) {
 			"commands": [{"tenant": "shop", "command": "GET", "passed": %d}]}`, looks, n, n, n, n)
 	}))
 	defer server.Close()
-	r, err := newRemote(server.URL, "", "")
+	r, err := newRemote(server.URL, "", reach{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,14 +89,15 @@ func (p *program) serve(ctx context.Context) error {
 		to.Audit = trail.Event
 	}
 	r.server = proxy.New(to, pool, r.stage.tenants, log)
-	closeAdmin, err := openAdmin(ctx, cfg, r, sockets, level, drain)
+	operators, closeAdmin, err := openAdmin(ctx, cfg, r, sockets, level, drain)
 	if err != nil {
 		sockets.closeAll()
 		return err
 	}
 	defer closeAdmin()
-	next := p.succession(cfg, log, sockets, listeners)
+	next := p.succession(cfg, log, sockets, listeners, operators.Leave)
 	if err := next.ready(ctx, r.stage); err != nil {
+		sockets.closeAll()
 		return err
 	}
 	r.supervisor = next.supervisor

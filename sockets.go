@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -95,9 +96,6 @@ func (s *sockets) take(fd int, name string) error {
 	if err != nil {
 		return fmt.Errorf("descriptor %d, which this process was handed: %w", fd, err)
 	}
-	if file, ok := l.(*net.UnixListener); ok && name != "" {
-		file.SetUnlinkOnClose(true)
-	}
 	s.handed = append(s.handed, &socket{Listener: l, name: name, all: s})
 	return nil
 }
@@ -139,14 +137,30 @@ func (l *socket) at(network, address string) bool {
 	return all && is.IP.IsUnspecified() || want.IP.Equal(is.IP)
 }
 
-// rest closes what was handed over and is of no use, and returns the addresses of it.
+// rest returns the addresses of what was handed over and is of no use.
 func (s *sockets) rest() (addresses []string) {
 	for _, l := range s.handed {
 		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses
+}
+
+// own makes this process the one that removes the files of UNIX sockets which the process before has opened, and closes what is of no use.
+// Until then that process may have to go on with all of them.
+func (s *sockets) own() {
+	for _, l := range slices.Concat(s.inUse, s.handed) {
+		if file, ok := l.Listener.(*net.UnixListener); ok && l.name != "" {
+			file.SetUnlinkOnClose(true)
+		}
+	}
+	s.closeRest()
+}
+
+func (s *sockets) closeRest() {
+	for _, l := range s.handed {
 		_ = l.Listener.Close()
 	}
 	s.handed = nil
-	return addresses
 }
 
 // closeAll closes them at once.
@@ -154,7 +168,7 @@ func (s *sockets) closeAll() {
 	for _, l := range s.inUse {
 		_ = l.Listener.Close()
 	}
-	s.rest()
+	s.closeRest()
 }
 
 // files returns copies of the sockets, for the next process, and their names.

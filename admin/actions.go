@@ -26,7 +26,7 @@ func (a *Admin) postReload(r *http.Request) (any, error) { return a.reload(r.Con
 
 func (a *Admin) reload(ctx context.Context, by string) (any, error) {
 	if a.cfg.Proxy.Draining() {
-		return nil, fail(http.StatusServiceUnavailable, "draining", "the program is about to end")
+		return nil, errDraining
 	}
 	err := a.cfg.Reload(ctx, "asked for by "+by)
 	a.acted(by, "reload", zap.Bool("ok", err == nil))
@@ -60,6 +60,11 @@ func (a *Admin) postPause(r *http.Request) (any, error) {
 }
 
 func (a *Admin) pause(ctx context.Context, limit time.Duration, by string) (any, error) {
+	end, err := a.begin(aPause)
+	if err != nil {
+		return nil, err
+	}
+	defer end() // from here on the proxy knows
 	until, err := a.cfg.Proxy.Pause(ctx, limit)
 	if err != nil {
 		return nil, conflict(err)
@@ -89,6 +94,9 @@ func (a *Admin) resume(ctx context.Context, force bool, by string) (any, error) 
 }
 
 func conflict(err error) *apiError {
+	if errors.Is(err, proxy.ErrDraining) {
+		return errDraining
+	}
 	text := err.Error()
 	if errors.Is(err, proxy.ErrPaused) || errors.Is(err, proxy.ErrNotPaused) {
 		text = "the proxy: " + text

@@ -58,17 +58,18 @@ type Admin struct {
 	failures    failures
 	revocations revocations
 	audits      audits
+	begun       begun
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // of everything that goes on beside requests
 }
 
-// The limits of a request, and of how long one may take. An answer may take its time: counting sessions does.
+// The limits of a request, and of how long parts of it may take. An answer may take its time to be found: counting sessions does.
 const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 10 * time.Second
-	writeTimeout  = 10 * time.Minute
+	writeTimeout  = 30 * time.Second // to take an answer; pprof adds what its profile takes
 	idleTimeout   = time.Minute
 	maxHeader     = 16 << 10 // bytes
 	maxBody       = 64 << 10 // bytes
@@ -85,7 +86,7 @@ func New(cfg Config) *Admin {
 		Handler: a.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog:    zap.NewStdLog(cfg.Log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))), // what scanners send is no news
 		BaseContext: func(net.Listener) context.Context { return a.ctx },
-		ConnContext: withState,
+		ConnContext: withConn,
 	}
 	return a
 }
@@ -106,7 +107,7 @@ func (a *Admin) Serve(ln net.Listener) error {
 // closing is how long requests under way may take at the end.
 const closing = time.Second
 
-// Close ends everything.
+// Close ends everything. What waits for an upstream that doesn't answer is left to the closing of that one's connections.
 func (a *Admin) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
@@ -114,7 +115,12 @@ func (a *Admin) Close() {
 	if a.http.Shutdown(ctx) != nil {
 		_ = a.http.Close()
 	}
-	a.wg.Wait()
+	gone := make(chan struct{})
+	go func() { a.wg.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+	}
 }
 
 // handler is everything that is spoken in HTTP.

@@ -35,13 +35,23 @@ type rig struct {
 	store  *miniredis.Miniredis
 	client net.Conn
 	logs   *observer.ObservedLogs
-	reload error // what a reload brings
+	reload error  // what a reload brings
+	drain  func() // begins the end of the proxy
 }
 
 func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
-	r := &rig{store: miniredis.RunT(t)}
-	pool, err := upstream.Open(upstream.Config{URL: "redis://" + r.store.Addr()}, nil)
+	store := miniredis.RunT(t)
+	r := newRigOn(t, store.Addr(), change)
+	r.store = store
+	return r
+}
+
+// newRigOn is for any store.
+func newRigOn(t testing.TB, addr string, change func(*Config)) *rig {
+	t.Helper()
+	r := &rig{}
+	pool, err := upstream.Open(upstream.Config{URL: "redis://" + addr, ReadTimeout: time.Minute}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +77,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	r.drain = cancel
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(ctx, []net.Listener{ln}) }()
 	if r.client, err = net.Dial("tcp", ln.Addr().String()); err != nil {

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -53,19 +54,25 @@ func (a *Admin) postAudit(r *http.Request) (any, error) {
 	if t.Pool.Sharded() {
 		return nil, fail(http.StatusConflict, "conflict", "the upstream of tenant %q is a cluster, of which the report would show one node", t.Name)
 	}
+	if a.cfg.Proxy.Draining() {
+		return nil, errDraining
+	}
 	run := &auditRun{Tenant: t.Name, State: stateRunning, Started: stamp(time.Now())}
 	if !a.audits.begin(run) {
 		return nil, fail(http.StatusConflict, "conflict", "an audit of tenant %q is under way", t.Name)
 	}
 	a.acted(who(r), "audit", zap.String("tenant", t.Name), zap.Int("rate", in.Rate))
 	a.wg.Go(func() {
-		s := openStore(t)
+		s := openOwnStore(a.ctx, t)
 		defer s.close()
 		report, err := audit.Run(a.ctx, s.nodes[0], audit.Config{
 			Tenant: t.Name, Upstream: t.Pool.Addr(), DB: t.StartDB(), Namespace: string(t.Policy().Prefix()), Policy: t.Policy(), Rules: t.Policy().RuleNames(),
 			Rate: in.Rate, Top: auditTop,
 			Progress: func(p audit.Progress) { a.audits.change(func() { run.Done, run.Keys = p.Done, p.Keys }) },
 		})
+		if err != nil && a.ctx.Err() != nil { // the connection was closed under it
+			err = a.ctx.Err()
+		}
 		a.audits.end(run, report, err)
 	})
 	return accepted{a.audits.show(run)}, nil
@@ -97,7 +104,7 @@ func (as *audits) end(run *auditRun, report *audit.Report, err error) {
 		if err != nil {
 			run.State, run.Error = stateFailed, err.Error()
 		}
-		if err == context.Canceled {
+		if errors.Is(err, context.Canceled) {
 			run.State = stateCancelled
 		}
 	})

@@ -54,7 +54,7 @@ func FuzzRESP(f *testing.F) {
 		in := bufio.NewReader(strings.NewReader(text))
 		o := &operator{admin: r.Admin, admitted: true, who: "test"}
 		for {
-			words, err := readCommand(in)
+			words, err := readCommand(in, maxWords)
 			if err != nil {
 				return
 			}

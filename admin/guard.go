@@ -26,6 +26,7 @@ const (
 // admits reports why a request over HTTP is not let in, nil if it is.
 func (a *Admin) admits(r *http.Request, to access) *apiError {
 	if state := stateOf(r); a.cfg.MTLS && state != nil && len(state.VerifiedChains) > 0 {
+		proven(r)
 		return nil
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -33,7 +34,14 @@ func (a *Admin) admits(r *http.Request, to access) *apiError {
 	if !given {
 		token = ""
 	}
-	return a.admit(remoteHost(r.RemoteAddr), given, token, to)
+	err := a.admit(remoteHost(r.RemoteAddr), given, token, to)
+	switch {
+	case err != nil && given:
+		_ = sleep(r.Context(), wrongTokenDelay)
+	case err == nil && a.admit("", given, token, secrets) == nil:
+		proven(r)
+	}
+	return err
 }
 
 // admit reports why somebody is not let in who shows this token, or none.
@@ -61,7 +69,7 @@ func (a *Admin) isToken(text string) bool {
 	return subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1
 }
 
-// failures keeps wrong tokens from filling the log.
+// failures keeps wrong tokens from filling the logs.
 type failures struct {
 	mu     sync.Mutex
 	logged time.Time
@@ -74,7 +82,6 @@ const failuresEvery = time.Minute
 // failed counts and logs a wrong token, never the token itself.
 func (a *Admin) failed(from string) {
 	a.cfg.Proxy.Counts.FailedLogins.Add(1)
-	a.cfg.Trail.add("admin_login_failed", zap.String("addr", from))
 	f, now := &a.failures, time.Now()
 	f.mu.Lock()
 	due, held := now.Sub(f.logged) >= failuresEvery, f.held
@@ -85,6 +92,7 @@ func (a *Admin) failed(from string) {
 	}
 	f.mu.Unlock()
 	if due {
+		a.cfg.Trail.add("admin_login_failed", zap.String("addr", from), zap.Int("not_logged_before", held))
 		a.cfg.Log.Warn("admin: wrong token", zap.String("addr", from), zap.Int("not_logged_before", held))
 	}
 }
@@ -105,6 +113,9 @@ func (a *Admin) guarded(to access, h http.Handler) http.Handler {
 func (a *Admin) hardened(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
+		if a.cfg.Proxy.Draining() {
+			h.Set("Connection", "close") // the next request is for whoever comes after
+		}
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
@@ -142,19 +153,28 @@ func remoteHost(addr string) string {
 	return "unix"
 }
 
-// stateKey is where a request's context has what TLS has verified: net/http looks for that in connections of crypto/tls alone.
-type stateKey struct{}
+// connKey is where a request's context has its connection: net/http looks for what TLS has verified in those of crypto/tls alone.
+type connKey struct{}
 
-func withState(ctx context.Context, conn net.Conn) context.Context {
+func withConn(ctx context.Context, conn net.Conn) context.Context {
 	if p, ok := conn.(*peeked); ok {
-		return context.WithValue(ctx, stateKey{}, p.state())
+		return context.WithValue(ctx, connKey{}, p.limited)
 	}
 	return ctx
 }
 
 func stateOf(r *http.Request) *tls.ConnectionState {
-	state, _ := r.Context().Value(stateKey{}).(*tls.ConnectionState)
-	return state
+	if conn, ok := r.Context().Value(connKey{}).(*limited); ok {
+		return conn.state()
+	}
+	return nil
+}
+
+// proven keeps the request's connection from being closed for the sake of others.
+func proven(r *http.Request) {
+	if conn, ok := r.Context().Value(connKey{}).(*limited); ok {
+		conn.proven.Store(true)
+	}
 }
 
 // who names the operator for logs: by certificate or address.

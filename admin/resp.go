@@ -17,11 +17,16 @@ import (
 
 // What one command in RESP may be. There are few, and they are short.
 const (
-	maxWords = 256
-	maxWord  = 16 << 10 // bytes
-	respIdle = 10 * time.Minute
+	maxWords   = 256
+	maxWord    = 16 << 10 // bytes
+	maxCommand = 64 << 10 // bytes, of all words
+	respIdle   = 10 * time.Minute
+	// nobodysWords is how many words one may send who has to show a credential and has not: as many as Redis takes then.
+	nobodysWords = 10
 	// respLogin is how long one may be silent who has shown no credential.
-	respLogin = 30 * time.Second
+	respLogin = 10 * time.Second
+	// respRest is how long a command may take to arrive whose first byte has.
+	respRest = 5 * time.Second
 	// respWrite is how long a client may take to take an answer.
 	respWrite = 30 * time.Second
 )
@@ -52,9 +57,10 @@ func (a *Admin) serveRESP(conn *limited, in *bufio.Reader, done <-chan struct{})
 		}
 	}()
 	for !o.quit {
-		idle := respIdle
-		if o.may(secrets) != nil {
-			idle = respLogin
+		idle := respLogin
+		if o.may(secrets) == nil {
+			idle = respIdle
+			conn.proven.Store(true)
 		}
 		_ = conn.SetReadDeadline(time.Now().Add(idle))
 		select {
@@ -62,7 +68,7 @@ func (a *Admin) serveRESP(conn *limited, in *bufio.Reader, done <-chan struct{})
 			return
 		default:
 		}
-		words, err := readCommand(in)
+		words, err := o.read()
 		if err != nil {
 			if errors.Is(err, errProtocol) {
 				_ = o.write(redcon.AppendError(nil, err.Error()))
@@ -88,19 +94,32 @@ func (o *operator) write(b []byte) error {
 	return err
 }
 
-// readCommand reads one command as clients send it: an array of bulk strings.
-func readCommand(in *bufio.Reader) ([]string, error) {
-	n, err := readLength(in, '*', maxWords)
+// read reads one command, whose first byte may take its time.
+func (o *operator) read() ([]string, error) {
+	if _, err := o.in.Peek(1); err != nil {
+		return nil, err
+	}
+	_ = o.conn.SetReadDeadline(time.Now().Add(respRest))
+	most := maxWords
+	if o.may(figures) != nil {
+		most = nobodysWords
+	}
+	return readCommand(o.in, most)
+}
+
+// readCommand reads one command as clients send it: an array of bulk strings, so many at most.
+func readCommand(in *bufio.Reader, most int) ([]string, error) {
+	n, err := readLength(in, '*', most)
 	if err != nil {
 		return nil, err
 	}
-	words := make([]string, 0, max(n, 0))
+	words, size := make([]string, 0, max(n, 0)), 0
 	for range n {
 		length, err := readLength(in, '$', maxWord)
 		if err != nil {
 			return nil, err
 		}
-		if length < 0 {
+		if size += length; length < 0 || size > maxCommand {
 			return nil, errProtocol
 		}
 		word := make([]byte, length+2)

@@ -96,14 +96,20 @@ func (a *Admin) revoke(ctx context.Context, in revokeRequest, by string) (any, e
 	if in.All {
 		match = "*"
 	}
+	end, err := a.begin(aRevocation)
+	if err != nil {
+		return nil, err
+	}
 	r, err := a.revocations.begin(t.Name, match)
 	if err != nil {
+		end()
 		return nil, err
 	}
 	a.acted(by, "revoke", zap.String("tenant", t.Name), zap.String("match", a.shown(match)), zap.Int("rate", rate), zap.Int64("revocation", r.ID))
 	run, cancel := context.WithCancel(a.ctx)
 	a.revocations.change(func() { r.cancel = cancel })
 	a.wg.Go(func() {
+		defer end()
 		defer cancel()
 		a.walk(run, r, t, rate)
 	})
@@ -147,7 +153,7 @@ func (a *Admin) revokeOne(ctx context.Context, t *proxy.Tenant, in revokeRequest
 
 // walk removes what matches, a page at a time, at the rate given in keys a second.
 func (a *Admin) walk(ctx context.Context, r *revocation, t *proxy.Tenant, rate int) {
-	s := openStore(t)
+	s := openOwnStore(ctx, t)
 	defer s.close()
 	step := int64(1000)
 	if rate > 0 {
@@ -176,7 +182,13 @@ func (a *Admin) walk(ctx context.Context, r *revocation, t *proxy.Tenant, rate i
 			}
 		}
 	}
+	if err != nil && ctx.Err() != nil { // the connection was closed under it
+		err = ctx.Err()
+	}
 	a.revocations.end(r, removed, err)
+	if a.ctx.Err() != nil && err != nil {
+		a.cfg.Log.Error("a revocation was cut short by the end of the program: ask for it again", zap.String("tenant", t.Name), zap.Int64("revocation", r.ID))
+	}
 	a.cfg.Log.Info("revoked", zap.String("tenant", t.Name), zap.Int64("revocation", r.ID), zap.Int64("sessions", removed), zap.Error(err))
 	a.cfg.Trail.add("revoked", zap.String("tenant", t.Name), zap.Int64("revocation", r.ID), zap.Int64("sessions", removed), zap.Error(err))
 }

@@ -26,13 +26,23 @@ type store struct {
 	pools  []*upstream.Pool
 	nodes  []*redis.Client // of the pools, in their order
 	own    []*redis.Client // to be closed
+	stop   func() bool     // keeps the end of a context from closing them; nil: it doesn't
 }
 
-func openStore(t *proxy.Tenant) *store {
+func openStore(t *proxy.Tenant) *store { return openStoreWith(t, t.StartDB() != t.Pool.DB()) }
+
+// openOwnStore is for what takes long: its connections are its own, and end with ctx even while an upstream doesn't answer.
+func openOwnStore(ctx context.Context, t *proxy.Tenant) *store {
+	s := openStoreWith(t, true)
+	s.stop = context.AfterFunc(ctx, s.closeOwn)
+	return s
+}
+
+func openStoreWith(t *proxy.Tenant, own bool) *store {
 	s := &store{tenant: t, pools: t.Pool.Masters()}
 	for _, pool := range s.pools {
 		client := pool.Admin()
-		if t.StartDB() != t.Pool.DB() {
+		if own {
 			opt := *client.Options()
 			opt.DB, opt.PoolSize = t.StartDB(), 1
 			client = redis.NewClient(&opt)
@@ -44,6 +54,12 @@ func openStore(t *proxy.Tenant) *store {
 }
 
 func (s *store) close() {
+	if s.stop == nil || s.stop() { // else that is being done
+		s.closeOwn()
+	}
+}
+
+func (s *store) closeOwn() {
 	for _, client := range s.own {
 		_ = client.Close()
 	}

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"crypto/tls"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +19,9 @@ type splitter struct {
 	done  chan struct{} // closed by Close
 	once  sync.Once
 	slots chan struct{} // one for each connection
+
+	mu   sync.Mutex // a leaf
+	open []*limited // the oldest first
 }
 
 // sniffTimeout is how long a client may take to say its first byte.
@@ -33,14 +38,20 @@ func (s *splitter) run() {
 	pause := time.Duration(0)
 	for {
 		select {
-		case s.slots <- struct{}{}: // beyond that many, who comes waits in the kernel's queue
-		case <-s.done:
-			return
+		case s.slots <- struct{}{}:
+		default: // beyond that many, who comes takes the place of one who has not shown a credential, or waits in the kernel's queue
+			s.evict()
+			select {
+			case s.slots <- struct{}{}:
+			case <-s.done:
+				return
+			}
 		}
 		conn, err := s.Listener.Accept()
 		if err == nil {
 			pause = 0
-			s.admin.wg.Go(func() { s.sort(&limited{Conn: conn, free: sync.OnceFunc(func() { <-s.slots })}) })
+			admitted := s.admit(conn)
+			s.admin.wg.Go(func() { s.sort(admitted) })
 			continue
 		}
 		<-s.slots
@@ -50,6 +61,31 @@ func (s *splitter) run() {
 			return
 		case <-time.After(pause):
 		}
+	}
+}
+
+// admit counts a connection until it is closed.
+func (s *splitter) admit(conn net.Conn) *limited {
+	c := &limited{Conn: conn}
+	c.free = sync.OnceFunc(func() {
+		s.mu.Lock()
+		s.open = slices.DeleteFunc(s.open, func(o *limited) bool { return o == c })
+		s.mu.Unlock()
+		<-s.slots
+	})
+	s.mu.Lock()
+	s.open = append(s.open, c)
+	s.mu.Unlock()
+	return c
+}
+
+// evict ends the oldest connection that has shown no credential. Whoever serves it closes it.
+func (s *splitter) evict() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.open, func(c *limited) bool { return !c.proven.Load() && !c.evicted }); i >= 0 {
+		s.open[i].evicted = true
+		_ = s.open[i].below().Close()
 	}
 }
 
@@ -106,7 +142,17 @@ func (s *splitter) Close() error {
 // limited is a connection that counts among maxConns until it is closed.
 type limited struct {
 	net.Conn
-	free func()
+	free    func()
+	proven  atomic.Bool // a credential was shown on it, or it needs none
+	evicted bool        // guarded by the splitter's mu
+}
+
+// below is what TLS goes over: closing that waits for nobody.
+func (c *limited) below() net.Conn {
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c.Conn
 }
 
 func (c *limited) Close() error {

@@ -34,6 +34,9 @@ func (d Database) MarshalText() ([]byte, error) {
 	return strconv.AppendInt(nil, int64(d.Number), 10), nil
 }
 
+// nobody is the label of figures for those who are no tenant's.
+const nobody = "(none)"
+
 // tenants checks names, rules and namespaces.
 func (l *ledger) tenants(c *Config) {
 	if len(c.Tenants) == 0 {
@@ -64,6 +67,9 @@ func (l *ledger) tenants(c *Config) {
 		l.access(path, t.Credentials, t.Rate)
 		if t.Name == "" {
 			l.judge(path, "has no name", `write "name: ..."`)
+		}
+		if t.Name == nobody {
+			l.judge(path+".name", fmt.Sprintf("%q is what figures call those who have not logged in", nobody), "give it another name")
 		}
 		if t.Upstream != nil {
 			l.upstream(path+".upstream", *t.Upstream)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,16 +37,26 @@ type PauseState struct {
 var (
 	ErrPaused    = errors.New("it is paused already")
 	ErrNotPaused = errors.New("it is not paused")
+	// ErrDraining is why there is no pause at the end.
+	ErrDraining = errors.New("the server is about to end")
 )
 
-// quietTries is how often it is looked whether something is still under way.
-const quietTries = 2 * time.Millisecond
+const (
+	// quietTries is how often it is looked whether something is still under way.
+	quietTries = 2 * time.Millisecond
+	// quietLimit is how long that is waited for, at most: everybody else is held meanwhile.
+	quietLimit = 5 * time.Second
+)
 
-// Pause lets no further command go upstream, and returns when nothing is under way any more. If that takes longer than the limit, or ctx
-// ends, there is no pause. It ends at Resume, or by itself after the limit.
+// Pause lets no further command go upstream, and returns when nothing is under way any more. If that takes longer than the limit, or
+// quietLimit, or ctx ends, there is no pause. It ends at Resume, or by itself after the limit.
 func (s *Server) Pause(ctx context.Context, limit time.Duration) (until time.Time, err error) {
-	s.pausing.mu.Lock()
+	if !s.pausing.mu.TryLock() {
+		return time.Time{}, ErrPaused
+	}
 	defer s.pausing.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, quietLimit)
+	defer cancel()
 	if s.pausing.now.Load() != nil {
 		return time.Time{}, ErrPaused
 	}
@@ -60,9 +72,12 @@ func (s *Server) Pause(ctx context.Context, limit time.Duration) (until time.Tim
 	for {
 		busy := s.underWay()
 		switch {
+		case s.draining.Load(): // looked at after the pause has begun: its end may have been before
+			s.pausing.finish(p)
+			return time.Time{}, ErrDraining
 		case busy == 0:
 			return p.until, nil
-		case ctx.Err() != nil, s.pausing.now.Load() != p, s.draining.Load():
+		case ctx.Err() != nil, s.pausing.now.Load() != p:
 			s.pausing.finish(p)
 			return time.Time{}, fmt.Errorf("%d clients are in the middle of something upstream; nothing is paused", busy)
 		}
@@ -149,14 +164,47 @@ func (s *Session) hold(ctx context.Context) error {
 		s.settleAccount()
 		s.srv.pausing.held.Add(1)
 		s.busy.Store(false)
-		select {
-		case <-p.over:
-		case <-ctx.Done():
-		}
+		s.sit(ctx, p)
 		s.busy.Store(true)
 		s.srv.pausing.held.Add(-1)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if err := s.left(); err != nil {
+			return err
+		}
 	}
+}
+
+// sit waits for the end of the pause, or of the session.
+func (s *Session) sit(ctx context.Context, p *pause) {
+	roused := make(chan struct{})
+	s.held.Store(&roused)
+	defer s.held.Store(nil)
+	if s.killed.Load() { // looked at after kill can see that it waits
+		return
+	}
+	select {
+	case <-p.over:
+	case <-ctx.Done():
+	case <-roused:
+	}
+}
+
+// left returns why the command of a client that was held is not to be run: it was killed, or has gone meanwhile and may have asked again
+// elsewhere. Redis drops what a client had asked for during its own pause, too.
+func (s *Session) left() error {
+	_ = s.conn.SetReadDeadline(time.Now().Add(glimpse))
+	err := s.in.await()
+	if err := s.conn.SetReadDeadline(time.Time{}); err != nil { // before looking why: who comes now wakes it again
+		return err
+	}
+	if s.killed.Load() {
+		return io.EOF
+	}
+	var late net.Error
+	if errors.Is(err, errFull) || errors.As(err, &late) && late.Timeout() {
+		return nil
+	}
+	return err
 }

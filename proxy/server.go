@@ -17,6 +17,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -83,13 +84,14 @@ type Server struct {
 	nobody   *tally // of clients that have not authenticated
 	pausing  pausing
 
-	lastID   atomic.Int64
-	Counts   Counts
-	swept    atomic.Int64 // when all sessions were last looked at, Unix seconds; 0: not yet
-	window   atomic.Int64 // how many values a new session may ask for at once
-	clock    atomic.Int64 // Unix seconds, to the second: cheaper than asking each time
-	draining atomic.Bool  // clients are let go, see drain.go
-	lastCall atomic.Bool  // those that hold something too
+	lastID    atomic.Int64
+	rejecting atomic.Int64 // TLS clients that are being told that there is no room
+	Counts    Counts
+	swept     atomic.Int64 // when all sessions were last looked at, Unix seconds; 0: not yet
+	window    atomic.Int64 // how many values a new session may ask for at once
+	clock     atomic.Int64 // Unix seconds, to the second: cheaper than asking each time
+	draining  atomic.Bool  // clients are let go, see drain.go
+	lastCall  atomic.Bool  // those that hold something too
 
 	settings sync.Mutex // held while a session changes a setting of the upstream
 	mu       sync.Mutex // guards sessions, nothing else
@@ -195,13 +197,36 @@ func (s *Server) admit(ctx context.Context, conn net.Conn, tenant string) {
 	s.mu.Unlock()
 	if !room {
 		s.Counts.Rejected.Add(1)
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write([]byte(errMaxClients))
-		_ = conn.Close()
+		s.reject(conn)
 		return
 	}
 	s.wg.Add(1)
 	go c.run(ctx)
+}
+
+// mostRejecting is how many TLS clients at once are told that there is no room. That takes a handshake, for which accepting must not wait.
+const mostRejecting = 64
+
+// reject tells a client that there is no room.
+func (s *Server) reject(conn net.Conn) {
+	tell := func() {
+		_ = conn.SetDeadline(time.Now().Add(time.Second))
+		_, _ = conn.Write([]byte(errMaxClients))
+		_ = conn.Close()
+	}
+	secure, ok := conn.(*tls.Conn)
+	switch {
+	case !ok: // fits into the socket's buffer
+		tell()
+	case s.rejecting.Add(1) > mostRejecting:
+		s.rejecting.Add(-1)
+		_ = secure.NetConn().Close()
+	default:
+		s.wg.Go(func() {
+			defer s.rejecting.Add(-1)
+			tell()
+		})
+	}
 }
 
 // leave forgets a session. The session's own goroutine calls it last.

@@ -73,15 +73,16 @@ type Session struct {
 	ended  time.Time     // when a long command found that the client will send nothing more; zero: it has not
 	parts  time.Time     // until when its last words are waited for at the end of the server; zero: not yet decided
 
-	about   atomic.Pointer[about] // shared: what CLIENT LIST shows of this session
-	active  atomic.Int64          // shared: when the last batch was read, Unix seconds
-	writing atomic.Int64          // shared: since when a write is under way, Unix seconds; 0: none is
-	wanted  atomic.Bool           // shared: another client redirects its invalidations here, which takes a connection of its own
-	named   atomic.Bool           // shared: another client may be about to name its own connection upstream
-	killed  atomic.Bool           // shared: another client or a timeout asks it to leave
-	shaking atomic.Bool           // shared: it is in a TLS handshake, which no wake-up may cut short
-	busy    atomic.Bool           // shared: it has commands at hand, or on their way
-	rested  bool                  // buffers were given back since the last command
+	about   atomic.Pointer[about]         // shared: what CLIENT LIST shows of this session
+	active  atomic.Int64                  // shared: when the last batch was read, Unix seconds
+	writing atomic.Int64                  // shared: since when a write is under way, Unix seconds; 0: none is
+	wanted  atomic.Bool                   // shared: another client redirects its invalidations here, which takes a connection of its own
+	named   atomic.Bool                   // shared: another client may be about to name its own connection upstream
+	killed  atomic.Bool                   // shared: another client or a timeout asks it to leave
+	shaking atomic.Bool                   // shared: it is in a TLS handshake, which no wake-up may cut short
+	busy    atomic.Bool                   // shared: it has commands at hand, or on their way
+	held    atomic.Pointer[chan struct{}] // shared: closed to end its wait in a pause; nil: it doesn't
+	rested  bool                          // buffers were given back since the last command
 
 	acct account
 }

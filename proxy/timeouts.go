@@ -57,6 +57,9 @@ func (s *Session) checkTimeouts() {
 // kill makes the session leave as soon as it reads again.
 func (s *Session) kill() {
 	s.killed.Store(true)
+	if roused := s.held.Swap(nil); roused != nil {
+		close(*roused)
+	}
 	s.interrupt()
 	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // it may be busy writing to a client that doesn't read
 }
