@@ -76,11 +76,21 @@ func (s *Session) node(slot int) *upstream.Pool {
 
 // ownedAt is owned, on the node that has the slot. One that is there already may be on another.
 func (s *Session) ownedAt(ctx context.Context, slot int) (*own, error) {
-	o, err := s.ownedOn(ctx, s.node(slot))
+	o, err := s.onOwner(ctx, slot, s.ownedOn)
 	if err == nil && s.own != nil && o.slot == upstream.NoSlot {
 		o.slot = slot
 	}
 	return o, err
+}
+
+// onOwner gets a connection to the node that has the slot, or to the one that takes over while it waits for that.
+func (s *Session) onOwner(ctx context.Context, slot int, get func(context.Context, *upstream.Pool) (*own, error)) (*own, error) {
+	for try := 0; ; try++ {
+		o, err := get(ctx, s.node(slot))
+		if !upstream.Elsewhere(err) || slot < 0 || try == moveTries {
+			return o, err
+		}
+	}
 }
 
 // ownedOn is owned, on that node.
