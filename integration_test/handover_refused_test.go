@@ -62,7 +62,7 @@ func TestHandOver_FailsOnUNIX(t *testing.T) {
 func TestHandOver_Refused(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
-	g, admin := startGateWithAdmin(t, "log: {format: json}\ndrain: 2s\n"+r.upstream(), "")
+	g, admin := startGateWithAdmin(t, "log: {format: json}\n"+r.upstream(), "")
 	operator, c := dialAdmin(t, admin), dial(t, g.addr)
 	for i := range 2000 {
 		c.send(encode("SET", fmt.Sprint("s:", i), "v"))

@@ -10,7 +10,7 @@ func TestHealth_Alive(t *testing.T) {
 	t.Parallel()
 	r, ca := startRedis(t), newAuthority(t)
 	full := startGate(t, "limits: {clients: 1}\n"+r.upstream())
-	dial(t, full.addr).want(pong, "PING")
+	eventually(t, "a client has the only place", func() bool { return dial(t, full.addr).do("PING") == pong })
 	if out, code := gatectl(t, "health", "--listen", full.addr, "--upstream", r.url()); code != 0 {
 		t.Errorf("at the limit of clients: ends with %d: %s", code, out)
 	}
@@ -22,6 +22,7 @@ func TestHealth_Alive(t *testing.T) {
 		loopback(freePort(t)), r.upstream(), admin, cert, key, ca.file))
 	g := runGate(t, program, nil, "--config", conf)
 	g.waitFor(t, "tcp", admin)
+	eventually(t, "it is ready", func() bool { _, code := gatectl(t, "health", "--config", conf, "--ready"); return code == 0 })
 	for _, args := range [][]string{
 		{"health", "--config", conf},
 		{"health", "--config", conf, "--ready"},

@@ -14,8 +14,8 @@ import (
 
 // systemd is what a service is started with: a socket for its notifications.
 type systemd struct {
-	*net.UnixConn
-	name string
+	name  string
+	heard chan string // read at once, as systemd does: who tells waits when ten are unread
 }
 
 func newSystemd(t *testing.T) systemd {
@@ -25,22 +25,35 @@ func newSystemd(t *testing.T) systemd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return systemd{conn, name}
+	s := systemd{name, make(chan string, 10000)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			s.heard <- string(buf[:n])
+		}
+	}()
+	t.Cleanup(func() { conn.Close(); <-read })
+	return s
 }
 
 // hears waits for a notification that begins like this, and returns it.
 func (s systemd) hears(t *testing.T, prefix string) string {
 	t.Helper()
-	buf := make([]byte, 4096)
-	s.SetReadDeadline(time.Now().Add(patience))
+	limit := time.After(patience)
 	for {
-		n, err := s.Read(buf)
-		if err != nil {
-			t.Fatalf("before %s: %v", prefix, err)
-		}
-		if text := string(buf[:n]); strings.HasPrefix(text, prefix) {
-			return text
+		select {
+		case text := <-s.heard:
+			if strings.HasPrefix(text, prefix) {
+				return text
+			}
+		case <-limit:
+			t.Fatalf("still waiting for %s after %v", prefix, patience)
 		}
 	}
 }
