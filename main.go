@@ -20,7 +20,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal drains; a second one, no longer caught, ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, withoutSecrets(os.Args[1:]), os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // The exit codes of the program.
