@@ -46,7 +46,7 @@ func (c *cluster) discover(hint *Pool) (view, error) {
 	}
 	tick := time.NewTicker(askNext)
 	defer tick.Stop()
-	for why := errNotConnected; ; {
+	for why := errConnecting; ; {
 		if asked == 0 {
 			if len(rest) == 0 {
 				return nil, why
