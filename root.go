@@ -31,6 +31,7 @@ func (p *program) root() *cobra.Command {
 	f.StringVar(&p.flags.Upstream, "upstream", "", "`url` of the Redis behind")
 	f.StringVar(&p.flags.LogLevel, "log-level", "", "debug, info, warn or error")
 	root.Version = version()
+	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate(versionLine())
 	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.capacityCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand(), p.manCommand(),
 		p.sessionsCommand(), p.clientsCommand(), p.healthCommand(), p.topCommand())

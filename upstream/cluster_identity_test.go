@@ -15,8 +15,7 @@ func TestSetIdentity_cluster(t *testing.T) {
 	var taken atomic.Pointer[string]
 	takes := func(password string) { taken.Store(&password) }
 	takes("old")
-	var f *fakeCluster
-	f = newFakeCluster(t, 3, func(_ int, c *fakeConn, args [][]byte) { c.out = append(c.out, "+OK\r\n"...) })
+	f := newFakeCluster(t, 3, func(_ int, c *fakeConn, args [][]byte) { c.out = append(c.out, "+OK\r\n"...) })
 	for _, n := range f.nodes {
 		n.mu.Lock()
 		n.greet = func(c *fakeConn, args [][]byte) string {
