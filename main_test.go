@@ -79,6 +79,7 @@ panic: {"msg":"observed"
 		stderr  []string
 	}{
 		{name: "version", args: []string{"version"}, stdout: []string{"sessiongate ", " go1."}},
+		{name: "version as a flag", args: []string{"--version"}, stdout: []string{"sessiongate ", " go1."}},
 		{name: "help", args: []string{"--help"}, stdout: []string{"check", "explain", "completion", "--upstream url"}},
 		{name: "completion", args: []string{"completion", "bash"}, stdout: []string{"complete"}},
 

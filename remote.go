@@ -38,7 +38,7 @@ const answerLimit = 10 * time.Minute
 
 func (r *reach) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
-	f.StringVar(&r.admin, "admin", "", "`url` of the admin address: http://host:port, https://..., unix:///path; left out: that of the configuration")
+	f.StringVar(&r.admin, "admin", "", "`url` of the admin address: http://host:port or just that, https://..., unix:///path; left out: that of the configuration")
 	f.StringVar(&r.tokenFile, "token-file", "", "`file` with the admin token; left out: that of the configuration, or SESSIONGATE_ADMIN_TOKEN")
 	f.StringVar(&r.ca, "ca", "", "PEM `file` with the authority of an https:// address")
 	f.StringVar(&r.cert, "cert", "", "PEM `file` with a client certificate for an https:// address")
@@ -100,6 +100,9 @@ func blind(cfg config.Config) (*remote, error) {
 }
 
 func newRemote(at, token string, with reach) (*remote, error) {
+	if !strings.Contains(at, "://") {
+		at = "http://" + at
+	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
 	r := &remote{base: strings.TrimSuffix(at, "/"), token: token, http: &http.Client{Transport: transport, Timeout: answerLimit}}
 	u, err := url.Parse(at)
@@ -193,6 +196,9 @@ func apiError(status int, answer []byte) error {
 	}
 	if json.Unmarshal(answer, &said) != nil || said.Error.Message == "" {
 		return fmt.Errorf("the admin address answers %d", status)
+	}
+	if status == http.StatusUnauthorized && strings.HasPrefix(said.Error.Message, "a token is needed") { // it says how in HTTP
+		return errors.New("a token is needed: --token-file, or SESSIONGATE_ADMIN_TOKEN")
 	}
 	return errors.New(strings.Join(append([]string{said.Error.Message}, said.Error.Details...), "\n  "))
 }

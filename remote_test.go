@@ -49,9 +49,22 @@ func TestShownUnits(t *testing.T) {
 }
 
 func TestNewRemote(t *testing.T) {
-	for at, wrong := range map[string]bool{"http://h:1": false, "https://h:1/": false, "unix:///run/a": false, "h:1": true, "ftp://h": true, "http://": true, "": true} {
+	for at, wrong := range map[string]bool{"http://h:1": false, "https://h:1/": false, "unix:///run/a": false, "h:1": false, "127.0.0.1:1": false, "[::1]:1": false, "ftp://h": true, "http://": true, "": true} {
 		if _, err := newRemote(at, "", reach{}); (err != nil) != wrong {
 			t.Errorf("%q: %v", at, err)
+		}
+	}
+}
+
+func TestApiError(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"error": {"message": "a token is needed: Authorization: ..."}}`:     "a token is needed: --token-file, or SESSIONGATE_ADMIN_TOKEN",
+		`{"error": {"message": "a client certificate is needed"}}`:            "a client certificate is needed",
+		`{"error": {"message": "it is wrong", "details": ["here", "there"]}}`: "it is wrong\n  here\n  there",
+		`<html>`: "the admin address answers 401",
+	} {
+		if got := apiError(http.StatusUnauthorized, []byte(answer)).Error(); got != want {
+			t.Errorf("%s: %s, want %s", answer, got, want)
 		}
 	}
 }
@@ -86,7 +99,7 @@ func TestTop_View(t *testing.T) {
 		n := []int{0, 1000, 1200}[looks-1]
 		fmt.Fprintf(w, `{"uptime_s": %d, "totals": {"commands": %d}, "bounds_s": [1],
 			"tenants": [{"tenant": "shop", "verdicts": {"passed": %d}, "latency": {"total": {"counts": [%d, 0]}}}],
-			"commands": [{"tenant": "shop", "command": "GET", "passed": %d}]}`, looks, n, n, n, n)
+			"commands": [{"tenant": "shop", "command": "GET", "passed": %d}, {"command": "AUTH", "local": %d}]}`, looks, n, n, n, n, looks)
 	}))
 	defer server.Close()
 	r, err := newRemote(server.URL, "", reach{})
@@ -102,6 +115,9 @@ func TestTop_View(t *testing.T) {
 		}
 		if n := strings.Count(text, want); n != []int{1, 4, 4}[i] { // of all, of the tenant, and twice of the command
 			t.Errorf("view %d has %q %d times:\n%s", i, want, n, text)
+		}
+		if i > 0 && !strings.Contains(text, "\n(none)  AUTH") { // who has not logged in is nobody's
+			t.Errorf("view %d has no line for those without a tenant:\n%s", i, text)
 		}
 		before = now
 	}

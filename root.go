@@ -30,6 +30,9 @@ func (p *program) root() *cobra.Command {
 	f.StringVar(&p.flags.Listen, "listen", "", "`addresses` to accept clients on, with commas")
 	f.StringVar(&p.flags.Upstream, "upstream", "", "`url` of the Redis behind")
 	f.StringVar(&p.flags.LogLevel, "log-level", "", "debug, info, warn or error")
+	root.Version = version()
+	root.Flags().Bool("version", false, "print the version")
+	root.SetVersionTemplate(versionLine())
 	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.capacityCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand(), p.manCommand(),
 		p.sessionsCommand(), p.clientsCommand(), p.healthCommand(), p.topCommand())
 	return root
@@ -55,10 +58,15 @@ func (p *program) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.stdout, "sessiongate %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprint(p.stdout, versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what "version" and --version print.
+func versionLine() string {
+	return fmt.Sprintf("sessiongate %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // stamped is the version that a release was built as; the linker sets it.

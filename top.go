@@ -200,7 +200,7 @@ func viewTenants(b *strings.Builder, now, before topStats, passed float64) {
 	var lines []string
 	for _, t := range now.Tenants {
 		old := was[t.Tenant]
-		lines = append(lines, fmt.Sprintf("%s\t%d\t%.0f\t%.1f\t%s\t%s\t%s\t%s\t%s\t%s", shown(t.Tenant), t.Clients, float64(t.commands)/passed, float64(t.refused)/passed,
+		lines = append(lines, fmt.Sprintf("%s\t%d\t%.0f\t%.1f\t%s\t%s\t%s\t%s\t%s\t%s", owner(t.Tenant), t.Clients, float64(t.commands)/passed, float64(t.refused)/passed,
 			quantile(now.Bounds, t.Latency.Total, old.Latency.Total, 0.5), quantile(now.Bounds, t.Latency.Total, old.Latency.Total, 0.99),
 			quantile(now.Bounds, t.Latency.Upstream, old.Latency.Upstream, 0.5), quantile(now.Bounds, t.Latency.Upstream, old.Latency.Upstream, 0.99),
 			bytesText(int64(float64(t.BytesIn-old.BytesIn)/passed)), bytesText(int64(float64(t.BytesOut-old.BytesOut)/passed))))
@@ -250,7 +250,7 @@ func viewCommands(b *strings.Builder, now, before topStats, passed float64) {
 	slices.SortStableFunc(busy, func(a, b topCommand) int { return cmp.Compare(b.sum(), a.sum()) })
 	var lines []string
 	for _, c := range busy {
-		line := c.Tenant + "\t" + c.Command
+		line := owner(c.Tenant) + "\t" + c.Command
 		for _, n := range []int64{c.sum(), c.Passed, c.Rewritten, c.Refused, c.Local, c.Unknown} {
 			line += fmt.Sprintf("\t%.0f", float64(n)/passed)
 		}
@@ -263,7 +263,7 @@ func viewRefusals(b *strings.Builder, r topRefusals) {
 	slices.SortStableFunc(r.Classes, func(a, b topRefusal) int { return b.Last.Compare(a.Last) })
 	var lines []string
 	for _, c := range r.Classes {
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s ago", shown(c.Tenant), shown(c.Rule), c.Kind, c.Command, c.Count, ago(c.Last)))
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s ago", owner(c.Tenant), shown(c.Rule), c.Kind, c.Command, c.Count, ago(c.Last)))
 	}
 	columns(b, "REFUSED OF\tRULE\tKIND\tCOMMAND\tTIMES\tLAST", lines)
 }
@@ -272,10 +272,13 @@ func viewSlow(b *strings.Builder, s topSlow) {
 	slices.SortStableFunc(s.Entries, func(a, b topEntry) int { return cmp.Compare(b.Total, a.Total) })
 	var lines []string
 	for _, e := range s.Entries {
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%.1fms\t%.1fms\t%s ago\t%s", shown(e.Tenant), e.Command, shown(e.Key), e.Total, e.Upstream,
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%.1fms\t%.1fms\t%s ago\t%s", owner(e.Tenant), e.Command, shown(e.Key), e.Total, e.Upstream,
 			ago(e.Time), shown(cmp.Or(e.Client.Name, e.Client.Addr))))
 	}
 	columns(b, "SLOWEST OF\tCOMMAND\tKEY\tTOTAL\tUPSTREAM\tWHEN\tCLIENT", lines)
 }
 
 func ago(t time.Time) string { return seconds(max(0, int64(time.Since(t).Seconds()))) }
+
+// owner shows a tenant. Clients that have not authenticated have none.
+func owner(tenant string) string { return cmp.Or(shown(tenant), "(none)") }

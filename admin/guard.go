@@ -54,7 +54,7 @@ func (a *Admin) admit(from string, given bool, token string, to access) *apiErro
 		if given {
 			a.failed(from)
 		}
-		return fail(http.StatusUnauthorized, "unauthorized", "a token is needed: Authorization: Bearer <admin.token>")
+		return fail(http.StatusUnauthorized, "unauthorized", "a token is needed: Authorization: Bearer <admin.token>, or AUTH <admin.token> in RESP")
 	case a.cfg.MTLS:
 		return fail(http.StatusUnauthorized, "unauthorized", "a client certificate is needed")
 	case a.cfg.Unix, to == figures:

@@ -131,16 +131,17 @@ func (a *Admin) stats() stats {
 		s.Bounds = append(s.Bounds, bound.Seconds())
 	}
 	for _, f := range p.Figures() {
-		t := tenantStats{Tenant: f.Name, Clients: f.Clients, BytesIn: f.BytesIn, BytesOut: f.BytesOut, Verdicts: verdictsOf(f.Verdicts), Rewrites: map[string]int64{},
+		name := cmp.Or(f.Name, nobody)
+		t := tenantStats{Tenant: name, Clients: f.Clients, BytesIn: f.BytesIn, BytesOut: f.BytesOut, Verdicts: verdictsOf(f.Verdicts), Rewrites: map[string]int64{},
 			Latency: latencies{histogramOf(f.Total), histogramOf(f.Upstream)}}
-		for i, name := range proxy.RewriteNames {
-			t.Rewrites[name] = f.Rewrites[i]
+		for i, way := range proxy.RewriteNames {
+			t.Rewrites[way] = f.Rewrites[i]
 		}
 		if f.Name != "" || f.Verdicts != [proxy.Verdicts]int64{} {
 			s.Tenants = append(s.Tenants, t)
 		}
 		for _, each := range f.Commands {
-			s.Commands = append(s.Commands, commandStats{f.Name, each.Name, verdictsOf(each.Verdicts)})
+			s.Commands = append(s.Commands, commandStats{name, each.Name, verdictsOf(each.Verdicts)})
 		}
 	}
 	return s

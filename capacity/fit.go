@@ -1,5 +1,7 @@
 package capacity
 
+import "fmt"
+
 // Fit is the straight line through points, by least squares.
 type Fit struct {
 	Intercept float64 `json:"intercept"`
@@ -33,6 +35,10 @@ func fit(points []point) (f Fit) {
 	return f
 }
 
+// tells reports whether it says anything of what a session takes: few sessions take less than what allocators get at once, and then memory
+// stays where it was, or jumps.
+func (f Fit) tells() bool { return f.Slope > 0 && f.R2 >= 0.9 }
+
 // at is the line's height.
 func (f Fit) at(x float64) float64 { return f.Intercept + f.Slope*x }
 
@@ -42,4 +48,20 @@ func (f Fit) reaches(y float64) int64 {
 		return 0
 	}
 	return int64((y - f.Intercept) / f.Slope)
+}
+
+// String is the line as a formula, "-" if it tells nothing.
+func (f Fit) String() string {
+	if !f.tells() {
+		return "-, it has not grown evenly: take larger steps"
+	}
+	return fmt.Sprintf("%s + %.1f bytes * sessions, R2 = %.6f", bytesText(int64(f.Intercept)), f.Slope, f.R2)
+}
+
+// fits shows how many sessions it says fit, "-" if it tells nothing.
+func (f Fit) fits(n int64) string {
+	if !f.tells() {
+		return "-"
+	}
+	return number(n)
 }

@@ -182,11 +182,10 @@ func (r *Report) Table(to io.Writer) error {
 func (r *Report) lines(to io.Writer) {
 	fmt.Fprintf(to, "\ntemplate %s, %d clients, pipeline %d, ttl %.0f s; p50 and p99 are milliseconds of single reads, %d a second\n",
 		r.Template, r.Clients, r.Pipeline, r.TTL, probeRate)
-	fmt.Fprintf(to, "used = %s + %.1f bytes * sessions, R2 = %.6f\n", bytesText(int64(r.Used.Intercept)), r.Used.Slope, r.Used.R2)
-	fmt.Fprintf(to, "rss  = %s + %.1f bytes * sessions, R2 = %.6f\n", bytesText(int64(r.RSS.Intercept)), r.RSS.Slope, r.RSS.R2)
+	fmt.Fprintf(to, "used = %s\nrss  = %s\n", r.Used, r.RSS)
 	if r.Budget > 0 {
 		fmt.Fprintf(to, "a server with %s for Redis holds %s sessions by used memory, %s by what the system sees;\n"+
-			"one that forks to save needs room beside that for what changes meanwhile\n", budgetText(r.Budget), number(r.FitsByUsed), number(r.FitsByRSS))
+			"one that forks to save needs room beside that for what changes meanwhile\n", budgetText(r.Budget), r.Used.fits(r.FitsByUsed), r.RSS.fits(r.FitsByRSS))
 	}
 	if n := len(r.Steps); r.Layout != "" && n > 0 {
 		f := r.Steps[n-1].Files

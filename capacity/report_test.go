@@ -22,6 +22,20 @@ func TestFit(t *testing.T) {
 	}
 }
 
+func TestFit_String(t *testing.T) {
+	t.Parallel()
+	for f, want := range map[Fit][2]string{
+		{Intercept: 1 << 20, Slope: 240.6, R2: 0.9999}: {"1 MiB + 240.6 bytes * sessions, R2 = 0.999900", "1,000"},
+		{Intercept: 8 << 20, Slope: 0, R2: 1}:          {"-, it has not grown evenly: take larger steps", "-"},
+		{Intercept: 8 << 20, Slope: 60, R2: 0.75}:      {"-, it has not grown evenly: take larger steps", "-"},
+		{}: {"-, it has not grown evenly: take larger steps", "-"},
+	} {
+		if got := f.String(); got != want[0] || f.fits(1000) != want[1] {
+			t.Errorf("%+v is %q and %q", f, got, f.fits(1000))
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", -123: "-123"} {

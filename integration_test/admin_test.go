@@ -226,3 +226,15 @@ func TestAdmin_Health(t *testing.T) {
 	g.signal(t, syscall.SIGTERM)
 	eventually(t, "it ends", g.ended)
 }
+
+// Commands of clients that have not logged in are nobody's, and shown so.
+func TestAdmin_Nobody(t *testing.T) {
+	t.Parallel()
+	g, admin := startGateWithAdmin(t, startRedis(t).upstream()+"password: secret\n", "")
+	c := dial(t, g.addr)
+	c.do("GET", "a")
+	eventually(t, "it is counted", func() bool {
+		_, text := ask(t, http.DefaultClient, "GET", "http://"+admin+"/api/v1/stats", adminToken, "")
+		return strings.Contains(text, `{"tenant":"(none)","clients":`) && strings.Contains(text, `{"tenant":"(none)","command":"GET",`)
+	})
+}

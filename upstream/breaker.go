@@ -222,7 +222,7 @@ func (b *breaker) probed(shut chan struct{}, err error) (done bool) {
 		return true
 	}
 	if err != nil && !answered(err) {
-		b.why = reason(err)
+		b.why = reason(b.pool.unanswered(err))
 		return false
 	}
 	b.refused = 0

@@ -45,6 +45,8 @@ type cluster struct {
 	why     error         // why the last one failed
 	leaving []departure   // nodes that are no longer in the topology, until nobody waits for them
 	gone    Stats         // the sums of those that have been closed
+	told    *topology     // what the log last said of slots
+	toldAt  time.Time     // zero: nothing but that there is a cluster
 
 	began time.Time
 
@@ -146,6 +148,7 @@ func (c *cluster) refresh() {
 		}
 	}
 	c.replace(old, t)
+	c.tell(c.topo.Load())
 	c.sweep()
 }
 

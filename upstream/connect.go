@@ -252,7 +252,7 @@ func (p *Pool) dialAs(ctx context.Context, key setKey, addr string, id *Identity
 	if err != nil {
 		abort(conn)
 		if !answered(err) {
-			err = fmt.Errorf("handshake: %w", reason(err))
+			err = fmt.Errorf("handshake: %w", silent(conn, err))
 		}
 		return nil, hello{}, err
 	}

@@ -52,7 +52,7 @@ func (c *cluster) discover(hint *Pool) (view, error) {
 	tick := time.NewTicker(askNext)
 	defer tick.Stop()
 	var spare view
-	for why := errNotConnected; ; {
+	for why := errConnecting; ; {
 		if asked == 0 {
 			if len(rest) == 0 {
 				return spare.or(why)

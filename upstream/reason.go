@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +12,10 @@ import (
 )
 
 var (
-	errNotConnected = errors.New("not connected yet")
-	errHungUp       = errors.New("closed by the upstream")
-	errResting      = errors.New("closed for want of use")
+	errConnecting = errors.New("connect: still under way")
+	errTLSSilent  = errors.New("no answer to TLS")
+	errHungUp     = errors.New("closed by the upstream")
+	errResting    = errors.New("closed for want of use")
 )
 
 // lateError is why a connection is given up that owes a reply.
@@ -45,11 +47,26 @@ func reason(err error) error {
 
 // unanswered says of a connect that has taken too long how long that was.
 func (p *Pool) unanswered(err error) error {
-	var late net.Error
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &late) && late.Timeout() {
+	switch {
+	case errors.Is(err, errTLSSilent):
+		return fmt.Errorf("connect: %w within %s", errTLSSilent, p.opt.DialTimeout)
+	case timedOut(err):
 		return fmt.Errorf("connect: no answer within %s", p.opt.DialTimeout)
 	}
 	return err
+}
+
+func timedOut(err error) bool {
+	var late net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &late) && late.Timeout()
+}
+
+// silent says of a timeout that it came while TLS was being shaken: a server that speaks none waits for the end of a line.
+func silent(conn net.Conn, err error) error {
+	if t, ok := conn.(*tls.Conn); ok && timedOut(err) && !t.ConnectionState().HandshakeComplete {
+		return errTLSSilent
+	}
+	return reason(err)
 }
 
 // lossOf says how a connection was lost.

@@ -169,7 +169,7 @@ func (l *link) wake() error {
 		return errClosed
 	}
 	l.running = true
-	l.downSince, l.why = l.pool.breaker.outage(errNotConnected)
+	l.downSince, l.why = l.pool.breaker.outage(errConnecting)
 	if hold := l.hold(); hold > 0 && time.Since(l.downSince) >= hold { // the node's outage is older than this link
 		l.down = l.pool.gone(l.why)
 	}
