@@ -4,6 +4,9 @@
 require_relative 'tap'
 require 'net/http'
 require 'puma'
+require 'puma/events'
+require 'puma/server'
+require 'stringio'
 require 'redis'
 
 # Serves app at a port that the system chooses, and returns it.
