@@ -1,9 +1,12 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -109,10 +112,48 @@ func TestConnection_Clients(t *testing.T) {
 	b.want(one, "CLIENT", "KILL", "ID", fmt.Sprint(ida))
 	a.closed()
 	b.want(zero, "CLIENT", "KILL", "ID", fmt.Sprint(ida))
-	eventually(t, "the killed client is gone from the list", func() bool { return !strings.Contains(b.line("CLIENT LIST"), "name=alice") })
 	b.wantPrefix("-ERR No such client", "CLIENT KILL 1.2.3.4:5")
 	b.wantLine(ok, "CLIENT NO-EVICT ON")
 	b.wantLine(ok, "CLIENT NO-TOUCH ON")
+}
+
+// Once CLIENT KILL has been answered, the killed client's connection has ended and nobody sees it any more. Drivers look for the end of their
+// connection before they send a command: phpredis connects anew then, and reports an error if the end comes only after that.
+func TestConnection_KilledAtOnce(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	for name, addr := range map[string]string{"redis": r.addr, "gate": startGate(t, r.upstream()).addr} {
+		killer := dial(t, addr)
+		for range 200 {
+			killed := dial(t, addr)
+			id := fmt.Sprint(killed.int("CLIENT", "ID"))
+			killer.want(one, "CLIENT", "KILL", "ID", id)
+			if !killed.hasEnded() {
+				t.Fatalf("%s: the connection is still open after CLIENT KILL was answered", name)
+			}
+			if list := killer.line("CLIENT LIST"); strings.Contains(list, "id="+id+" ") {
+				t.Fatalf("%s: CLIENT LIST still has the killed client: %s", name, list)
+			}
+			_ = killed.Close()
+		}
+	}
+}
+
+// hasEnded looks whether the end of the connection has arrived, without waiting.
+func (c *conn) hasEnded() (ended bool) {
+	c.t.Helper()
+	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	err = raw.Control(func(fd uintptr) {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		ended = n == 0 && err == nil || errors.Is(err, syscall.ECONNRESET)
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return ended
 }
 
 // COMMAND and INFO tell what is behind, narrowed to what the client may do.

@@ -322,11 +322,11 @@ func (s *Session) killAll(f *filter) (n int) {
 	return n
 }
 
-// siblings are the sessions of the same tenant, itself included, in the order they came.
+// siblings are the sessions of the same tenant, itself included, in the order they came, without those that were killed.
 func (s *Session) siblings() []*Session {
 	var list []*Session
 	s.srv.each(func(o *Session) {
-		if a := o.about.Load(); s.tenant != nil && a.tenant == s.tenant.Name {
+		if a := o.about.Load(); s.tenant != nil && a.tenant == s.tenant.Name && !o.killed.Load() {
 			list = append(list, o)
 		}
 	})

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,14 +55,18 @@ func (s *Session) checkTimeouts() {
 	}
 }
 
-// kill makes the session leave as soon as it reads again.
+// kill ends the session. When it returns, the client's connection has ended, as Redis's has when it answers CLIENT KILL: drivers look whether
+// it has before they send the next command, and connect anew.
 func (s *Session) kill() {
 	s.killed.Store(true)
 	if roused := s.held.Swap(nil); roused != nil {
 		close(*roused)
 	}
-	s.interrupt()
-	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // it may be busy writing to a client that doesn't read
+	conn := s.conn
+	if secure, ok := conn.(*tls.Conn); ok { // its farewell would wait for a client that doesn't read
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
 }
 
 // closed logs that the client is closed, and why, unless it was asked to leave anyway.
