@@ -2,8 +2,10 @@ package integration_test
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -113,6 +115,31 @@ func TestConnection_Clients(t *testing.T) {
 	b.wantPrefix("-ERR No such client", "CLIENT KILL 1.2.3.4:5")
 	b.wantLine(ok, "CLIENT NO-EVICT ON")
 	b.wantLine(ok, "CLIENT NO-TOUCH ON")
+}
+
+// Who is killed has the end of its stream before the killer has its reply: pools look whether there is something to read, without waiting.
+func TestConnection_KilledAtOnce(t *testing.T) {
+	t.Parallel()
+	g := startGate(t, startRedis(t).upstream())
+	killer := dial(t, g.addr)
+	for range 100 {
+		victim := dial(t, g.addr)
+		killer.want(one, "CLIENT", "KILL", "ID", strings.TrimSpace(victim.line("CLIENT ID")[1:]))
+		raw, err := victim.Conn.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, failed := 0, error(nil)
+		if err := raw.Read(func(fd uintptr) bool {
+			n, failed = syscall.Read(int(fd), make([]byte, 1))
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if n != 0 || failed != nil {
+			t.Fatalf("the victim reads %d bytes, %v, want the end", n, failed)
+		}
+	}
 }
 
 // COMMAND and INFO tell what is behind, narrowed to what the client may do.

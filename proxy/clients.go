@@ -313,6 +313,7 @@ func (s *Session) killAll(f *filter) (n int) {
 		case !f.matches(o):
 		case o != s:
 			o.kill()
+			o.hangUp()
 			n++
 		case f.includeMe:
 			s.quit = true

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"time"
 
 	"go.uber.org/zap"
@@ -62,6 +63,14 @@ func (s *Session) kill() {
 	}
 	s.interrupt()
 	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // it may be busy writing to a client that doesn't read
+}
+
+// hangUp lets the client see that it was killed before the killer has its reply, as in Redis: pools look whether a connection is
+// readable before they lend it. Over TLS it sees it a little later, when the session has left.
+func (s *Session) hangUp() {
+	if _, encrypted := s.conn.(*tls.Conn); !encrypted {
+		_ = closeWrite(s.conn)
+	}
 }
 
 // closed logs that the client is closed, and why, unless it was asked to leave anyway.
