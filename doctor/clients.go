@@ -190,7 +190,7 @@ func (r *Report) drivers(ctx context.Context, t *proxy.Tenant, at config.Listene
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		found += "; refused, which they put up with: " + strings.Join(names, ", ")
+		found += "; commands refused, which drivers put up with: " + strings.Join(names, ", ")
 	}
 	if passed > 0 {
 		r.add(OK, "clients", "tenant "+t.Name, found, "")
