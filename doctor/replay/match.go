@@ -24,7 +24,7 @@ import (
 //
 // Several with | between them are alternatives.
 type form struct {
-	kind     byte // one of * + - : " / n [ > ~ { t
+	kind     byte // one of * + - : " / # n [ > ~ { t
 	text     string
 	low      int64
 	high     int64
@@ -114,6 +114,13 @@ func parseAtom(text string) (form, error) {
 	if text == "*" || text == "nil" {
 		return form{kind: text[0], text: text}, nil
 	}
+	if digits, isSize := strings.CutPrefix(text, "#"); isSize {
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil {
+			return form{}, fmt.Errorf("%q is no number of bytes", text)
+		}
+		return form{kind: '#', text: text, low: n}, nil
+	}
 	kind, number, _ := strings.Cut(text, ":")
 	f := form{kind: ':', text: text, scale: 1}
 	switch kind {
@@ -186,6 +193,8 @@ func (f *form) matches(v value, rules bool) bool {
 		return v.isString() && v.text == f.text
 	case '/':
 		return (v.isString() || v.kind == '+' || v.isError()) && f.pattern.MatchString(v.text)
+	case '#':
+		return v.isString() && int64(len(v.text)) == f.low
 	case ':':
 		n, isNumber := v.number()
 		return isNumber && f.low <= n && n <= f.high

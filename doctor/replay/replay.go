@@ -12,11 +12,12 @@
 //
 // Lines with > are requests, those that follow each other one write; < is what each reply has to be, in the same order. A < without a
 // request awaits what the server says unasked. "on NAME" goes on over another connection, which is opened when it is first named, "close"
-// closes the one of now. "script NAME" begins a Lua script, which ends at a line "end". What # begins is a comment.
+// closes the one of now. "< later" leaves a reply to be read by a later <, when another connection has spoken. "repeat N" sends the next
+// exchange N times over, in one write. "script NAME" begins a Lua script, which ends at a line "end". What # begins is a comment.
 //
 // In requests, $PASSWORD, $USER and $LOGIN (both, or the password alone for the default user) stand for what the player logs in with; what
 // stands in [ ] is left out where there is no password, and the request with its reply where nothing is left. $NAME and $NAME.sha are a
-// script and its SHA1, $time+60 and $ms+60000 the Unix time in a minute. Quotes are those of Go.
+// script and its SHA1, $time+60 and $ms+60000 the Unix time in a minute, $bytes*1024 that many. Quotes are those of Go.
 //
 // Replies are written as in match.go. The library isn't needed to know RESP by heart: a map is { }, an array [ ].
 package replay
@@ -26,6 +27,8 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -64,6 +67,7 @@ type word struct {
 type want struct {
 	forms    []form
 	optional bool // the reply to a request that is not sent without a password
+	later    bool // it is read by another want
 	text     string
 	line     int
 }
@@ -103,12 +107,16 @@ func Parse(text string) ([]*Conversation, error) {
 	return p.all, p.lines.Err()
 }
 
+// mostTimes keeps a repetition within what fits into the buffers between two processes that first write and then read.
+const mostTimes = 1000
+
 type parser struct {
 	lines *bufio.Scanner
 	line  int
 	all   []*Conversation
 	now   *Conversation
 	check string // to begin at the next step
+	times int    // that the next step is played; 0: once
 	on    string
 	open  step
 }
@@ -148,12 +156,18 @@ func (p *parser) read(line string) error {
 		p.check = rest
 	case "on":
 		p.on = rest
+	case "repeat":
+		n, err := strconv.Atoi(rest)
+		if err != nil || n < 1 || n > mostTimes {
+			return fmt.Errorf("repeat takes a number from 1 to %d", mostTimes)
+		}
+		p.times = n
 	case "close":
 		p.open = step{close: true, line: p.line}
 		return p.finish()
 	default:
 		if kind[0] != '#' {
-			return fmt.Errorf("%q is none of conversation, version, script, check, on, close, > and <", kind)
+			return fmt.Errorf("%q is none of conversation, version, script, check, on, close, repeat, > and <", kind)
 		}
 	}
 	return nil
@@ -194,11 +208,13 @@ func (p *parser) ask(text string) error {
 }
 
 func (p *parser) want(text string) error {
-	forms, err := parseForms(text)
-	if err != nil {
-		return err
+	w := want{text: text, line: p.line, later: text == "later"}
+	if !w.later {
+		var err error
+		if w.forms, err = parseForms(text); err != nil {
+			return err
+		}
 	}
-	w := want{forms: forms, text: text, line: p.line}
 	if i := len(p.open.wants); i < len(p.open.asks) {
 		w.optional = p.open.asks[i].optional()
 	}
@@ -220,6 +236,10 @@ func (p *parser) finish() error {
 	if s.line = p.line; len(s.asks) > 0 {
 		s.line = s.asks[0].line
 	}
+	if p.times > 1 {
+		s.asks, s.wants = slices.Repeat(s.asks, p.times), slices.Repeat(s.wants, p.times)
+	}
+	p.times = 0
 	if len(p.now.steps) == 0 && s.check == "" {
 		s.check = "connect"
 	}

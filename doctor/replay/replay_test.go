@@ -21,6 +21,7 @@ func TestForms(t *testing.T) {
 		{":5", ":5\r\n", true}, {":1..9", ":5\r\n", true}, {":1..4", ":5\r\n", false}, {":*", ":-5\r\n", true}, {":5", "$1\r\n5\r\n", false},
 		{`"a b"`, "$3\r\na b\r\n", true}, {`"a"`, "+a\r\n", false}, {`"x"`, "=5\r\ntxt:x\r\n", true}, {`""`, "$0\r\n\r\n", true}, {`""`, "$-1\r\n", false}, {`"\x00"`, "$1\r\n\x00\r\n", true},
 		{"/role:(master|slave)/", "$11\r\nrole:master\r\n", true}, {"/x/", "-x\r\n", true},
+		{"#3", "$3\r\nabc\r\n", true}, {"#3", "$2\r\nab\r\n", false},
 		{"nil", "$-1\r\n", true}, {"nil", "*-1\r\n", true}, {"nil", "_\r\n", true}, {"nil", "$0\r\n\r\n", false},
 		{`["a" :1]`, "*2\r\n$1\r\na\r\n:1\r\n", true}, {`["a" ...]`, "*2\r\n$1\r\na\r\n:1\r\n", true}, {`["a"]`, "*2\r\n$1\r\na\r\n:1\r\n", false}, {"[]", "*0\r\n", true},
 		{`["a" [] nil]`, "*3\r\n$1\r\na\r\n*0\r\n$-1\r\n", true}, {`>["a"]`, ">1\r\n$1\r\na\r\n", true}, {`["a"]`, ">1\r\n$1\r\na\r\n", false},
@@ -62,6 +63,8 @@ func TestParse_Refuses(t *testing.T) {
 		"conversation a\n> PING\n< PONG":        `"PONG" is no reply`,
 		"conversation a\n> PING\n< +PONG +PONG": "follows a reply",
 		"conversation a\n> PING\n< :x":          "is no number",
+		"conversation a\nrepeat 0":              "a number from 1",
+		"conversation a\n> PING\n< #x":          "no number of bytes",
 		"conversation a\nexpect PONG":           `"expect" is none of`,
 	} {
 		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -55,8 +55,11 @@ func split(text string) (words []word, err error) {
 // moment is a time in the future, in seconds or milliseconds.
 var moment = regexp.MustCompile(`^\$(time|ms)\+([0-9]+)$`)
 
+// bulk is so many bytes, up to a hundred million.
+var bulk = regexp.MustCompile(`^\$bytes\*([0-9]{1,8})$`)
+
 func isVariable(text string) bool {
-	return text == "$USER" || text == "$PASSWORD" || text == "$LOGIN" || moment.MatchString(text)
+	return text == "$USER" || text == "$PASSWORD" || text == "$LOGIN" || moment.MatchString(text) || bulk.MatchString(text)
 }
 
 // expand returns the arguments of a request; none: it is not to be sent.
@@ -75,6 +78,9 @@ func (p *Player) expand(c *Conversation, a ask) (args []string) {
 			args = append(args, p.Password)
 		case w.text == "$LOGIN":
 			args = append(args, p.user(), p.Password)
+		case bulk.MatchString(w.text):
+			n, _ := strconv.Atoi(bulk.FindStringSubmatch(w.text)[1])
+			args = append(args, strings.Repeat("x", n))
 		case moment.MatchString(w.text):
 			parts := moment.FindStringSubmatch(w.text)
 			plus, _ := strconv.ParseInt(parts[2], 10, 64)
