@@ -13,7 +13,7 @@
 // Lines with > are requests, those that follow each other one write; < is what each reply has to be, in the same order. A < without a
 // request awaits what the server says unasked. "on NAME" goes on over another connection, which is opened when it is first named, "close"
 // closes the one of now. "< later" leaves a reply to be read by a later <, when another connection has spoken. "repeat N" sends the next
-// exchange N times over, in one write. "script NAME" begins a Lua script, which ends at a line "end". What # begins is a comment.
+// exchange N times over, in one write. "script NAME" begins a Lua script, which ends at a line "end script". What # begins is a comment.
 //
 // In requests, $PASSWORD, $USER and $LOGIN (both, or the password alone for the default user) stand for what the player logs in with; what
 // stands in [ ] is left out where there is no password, and the request with its reply where nothing is left. $NAME and $NAME.sha are a
@@ -173,18 +173,18 @@ func (p *parser) read(line string) error {
 	return nil
 }
 
-// script reads up to the line "end".
+// script reads up to the line "end script".
 func (p *parser) script(name string) error {
 	var text []string
 	for p.lines.Scan() {
 		p.line++
-		if p.lines.Text() == "end" {
+		if p.lines.Text() == "end script" {
 			p.now.scripts[name] = strings.Join(text, "\n")
 			return nil
 		}
 		text = append(text, p.lines.Text())
 	}
-	return fmt.Errorf("script %s has no line that is \"end\" alone", name)
+	return fmt.Errorf("script %s has no line \"end script\"", name)
 }
 
 func (p *parser) ask(text string) error {

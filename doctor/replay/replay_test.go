@@ -107,7 +107,7 @@ func echo(t *testing.T, replies ...string) (p *Player, heard func() string) {
 const marker = "$29\r\nno more replies than requests\r\n"
 
 func TestPlay(t *testing.T) {
-	all, err := Parse("conversation a\nscript s\nreturn 1\nend\ncheck log in\n> [AUTH $LOGIN]\n< +OK\n> HELLO 3 [AUTH $USER $PASSWORD]\n< +OK | -ERR\ncheck script\n> EVALSHA $s.sha 0\n< :1\n")
+	all, err := Parse("conversation a\nscript s\nreturn 1\nend script\ncheck log in\n> [AUTH $LOGIN]\n< +OK\n> HELLO 3 [AUTH $USER $PASSWORD]\n< +OK | -ERR\ncheck script\n> EVALSHA $s.sha 0\n< :1\n")
 	if err != nil {
 		t.Fatal(err)
 	}
