@@ -33,7 +33,7 @@ func (p *program) root() *cobra.Command {
 	root.Version = version()
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate(versionLine())
-	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.capacityCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand(), p.manCommand(),
+	root.AddCommand(p.serveCommand(), p.checkCommand(), p.explainCommand(), p.observeCommand(), p.schemaCommand(), p.auditCommand(), p.doctorCommand(), p.capacityCommand(), p.aclCommand(), p.hashCommand(), p.versionCommand(), p.manCommand(),
 		p.sessionsCommand(), p.clientsCommand(), p.healthCommand(), p.topCommand())
 	return root
 }

@@ -114,8 +114,7 @@ func (t *Tenant) examine(ctx context.Context, came uint64, log *zap.Logger) {
 		t.fitness.Store(&fitness{came: came, run: run})
 		return
 	}
-	needed, wanted := t.grants()
-	missing, err := t.lacks(ctx, append(slices.Clone(needed), wanted...))
+	lack, err := t.Lack(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			log.Warn("the upstream's permissions can't be checked", zap.String("tenant", t.Name), zap.Error(err))
@@ -125,20 +124,41 @@ func (t *Tenant) examine(ctx context.Context, came uint64, log *zap.Logger) {
 		}
 	}
 	f := &fitness{came: came, run: run}
-	rules := t.forRules()
-	vital := slices.DeleteFunc(slices.Clone(missing), func(line string) bool { return rules[line] == "" })
-	if len(vital) > 0 {
-		f.missing = fmt.Sprintf("the upstream user %q lacks %s, which rule %q needs; remedy: %s", t.Pool.User(), grantOf(vital), rules[vital[0]], t.remedy(missing))
-	}
 	switch {
-	case f.missing != "":
+	case lack.Rule != "":
+		f.missing = fmt.Sprintf("the upstream user %q lacks %s, which rule %q needs; remedy: %s", t.Pool.User(), lack.Vital, lack.Rule, lack.Remedy)
 		log.Error("rules can't be carried out: "+f.missing, zap.String("tenant", t.Name))
-	case len(missing) > 0:
+	case lack.All != "":
 		log.Warn("some commands will be refused by the upstream", zap.String("tenant", t.Name), zap.String("user", t.Pool.User()),
-			zap.String("lacks", grantOf(missing)), zap.String("remedy", t.remedy(missing)))
+			zap.String("lacks", lack.All), zap.String("remedy", lack.Remedy))
 	}
 	t.fitness.Store(f)
 }
+
+// Lack is what the upstream's user may not do of what Sessiongate does by itself, each as ACL SETUSER takes it: "+expire +eval".
+type Lack struct {
+	Vital, Rule string // without which this rule can't be carried out; empty: they all can
+	All         string // that and what some commands of clients need; empty: nothing
+	Remedy      string // the command that grants it
+}
+
+// Lack asks the upstream what its user may not do for the tenant. It runs nothing of that.
+func (t *Tenant) Lack(ctx context.Context) (l Lack, err error) {
+	needed, wanted := t.grants()
+	missing, err := t.lacks(ctx, append(slices.Clone(needed), wanted...))
+	if len(missing) == 0 {
+		return l, err
+	}
+	rules := t.forRules()
+	if vital := slices.DeleteFunc(slices.Clone(missing), func(line string) bool { return rules[line] == "" }); len(vital) > 0 {
+		l.Vital, l.Rule = grantOf(vital), rules[vital[0]]
+	}
+	l.All, l.Remedy = grantOf(missing), t.remedy(missing)
+	return l, err
+}
+
+// TooOld says why the upstream's version can't enforce the tenant's rules; empty: it can, or has not been seen yet.
+func (t *Tenant) TooOld() string { return t.unmet() }
 
 // forRules are the commands without which a rule can't be carried out, each with the rule.
 func (t *Tenant) forRules() map[string]string {
