@@ -3,15 +3,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -24,7 +27,9 @@ func main() {
 	flag.Parse()
 	pattern, err := regexp.Compile(*only)
 	if err == nil {
-		err = runAll(pattern, flag.Args())
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		err = runAll(ctx, pattern, flag.Args())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -33,7 +38,7 @@ func main() {
 }
 
 // runAll runs one page after the other, as they share ports.
-func runAll(pattern *regexp.Regexp, pages []string) error {
+func runAll(ctx context.Context, pattern *regexp.Regexp, pages []string) error {
 	if len(pages) == 0 {
 		recipes, _ := filepath.Glob("docs/recipes/*.md")
 		pages = append([]string{"README.md", "docs/running.md", "docs/capacity.md", "docs/admin-api.md"}, recipes...)
@@ -53,6 +58,9 @@ func runAll(pattern *regexp.Regexp, pages []string) error {
 	passed, failed, unrunnable := 0, 0, 0
 	for _, page := range pages {
 		r := run{path: page}
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		blocks, err := readPage(page)
 		if err != nil {
 			err = fmt.Errorf("%s:%w", page, err)
@@ -60,7 +68,7 @@ func runAll(pattern *regexp.Regexp, pages []string) error {
 			continue // a page of text: nothing to run
 		} else {
 			started := time.Now()
-			if err = r.inDirectory(blocks, bin); err == nil {
+			if err = r.inDirectory(ctx, blocks, bin); err == nil {
 				fmt.Printf("ok      %-32s %3d blocks  %5.1f s\n", page, len(blocks), time.Since(started).Seconds())
 			}
 		}
@@ -92,7 +100,7 @@ func (r *run) describe(err error) string {
 }
 
 // inDirectory runs a page in a directory of its own, which for README is a fresh clone.
-func (r *run) inDirectory(blocks []block, bin string) error {
+func (r *run) inDirectory(ctx context.Context, blocks []block, bin string) error {
 	scratch, err := os.MkdirTemp("", "pages-")
 	if err != nil {
 		return err
@@ -107,7 +115,7 @@ func (r *run) inDirectory(blocks []block, bin string) error {
 	if err != nil {
 		return err
 	}
-	if r.sh, err = newShell(r.dir, scratch, environment(bin)); err != nil {
+	if r.sh, err = newShell(ctx, r.dir, scratch, environment(bin)); err != nil {
 		return err
 	}
 	err = r.page(blocks)

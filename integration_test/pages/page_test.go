@@ -113,7 +113,7 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := run{dir: filepath.Join(t.TempDir(), "page")}
-		if err = r.inDirectory(blocks, t.TempDir()); c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+		if err = r.inDirectory(t.Context(), blocks, t.TempDir()); c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 			t.Errorf("%s\ngot %v, want %q", c.page, err, c.err)
 		}
 	}
@@ -121,7 +121,7 @@ func TestRun(t *testing.T) {
 
 func TestBackground(t *testing.T) {
 	t.Parallel()
-	sh, err := newShell(t.TempDir(), t.TempDir(), environment(t.TempDir()))
+	sh, err := newShell(t.Context(), t.TempDir(), t.TempDir(), environment(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}

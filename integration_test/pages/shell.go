@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 // shell is one bash that runs a page's commands one after the other. It and all that it starts, but for what is in the
 // background, are one process group.
 type shell struct {
+	ctx     context.Context // when it is done, so is the command that runs
 	cmd     *exec.Cmd
 	in      *os.File
 	results chan string // a line for each command: its exit code, or a process id
@@ -30,7 +33,9 @@ type job struct {
 	port, log string
 }
 
-func newShell(dir, tmp string, env []string) (*shell, error) {
+var errInterrupted = errors.New("interrupted")
+
+func newShell(ctx context.Context, dir, tmp string, env []string) (*shell, error) {
 	in, stdin, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -42,7 +47,7 @@ func newShell(dir, tmp string, env []string) (*shell, error) {
 		return nil, err
 	}
 	defer fd3.Close()
-	s := &shell{cmd: exec.Command("bash", "--norc", "--noprofile"), in: stdin, results: make(chan string), tmp: tmp}
+	s := &shell{ctx: ctx, cmd: exec.Command("bash", "--norc", "--noprofile"), in: stdin, results: make(chan string), tmp: tmp}
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stdin, s.cmd.ExtraFiles = dir, env, in, []*os.File{fd3}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
@@ -93,6 +98,8 @@ func (s *shell) ask(line string, timeout time.Duration) (int, error) {
 			return 0, fmt.Errorf("it ended the shell")
 		}
 		return strconv.Atoi(result)
+	case <-s.ctx.Done():
+		return 0, errInterrupted
 	case <-time.After(timeout):
 		return 0, fmt.Errorf("it was not done after %v", timeout)
 	}
@@ -114,7 +121,9 @@ func (s *shell) background(text, port string, timeout time.Duration) (output str
 	j := &job{pid: pid, port: port, log: log}
 	s.jobs = append(s.jobs, j)
 	for until := time.Now().Add(timeout); !accepts(port); time.Sleep(20 * time.Millisecond) {
-		if !j.alive() {
+		if s.ctx.Err() != nil {
+			err = errInterrupted
+		} else if !j.alive() {
 			err = fmt.Errorf("it ended before port %s accepted connections", port)
 		} else if time.Now().After(until) {
 			err = fmt.Errorf("port %s accepted no connection within %v", port, timeout)
