@@ -86,6 +86,14 @@ func newBlock(line int, info string) (block, error) {
 	return b, nil
 }
 
+// ports are those on which a block in the background accepts connections.
+func (b *block) ports() []string {
+	if list := b.options["background"]; list != "" {
+		return strings.Split(list, ",")
+	}
+	return nil
+}
+
 // steps takes a transcript apart. A block that begins with the prompt "# " is root's throughout; elsewhere a line like that
 // is output, but before apt-get.
 func (b *block) steps() ([]step, error) {
@@ -112,7 +120,7 @@ func (b *block) steps() ([]step, error) {
 	if len(steps) == 0 {
 		return nil, fmt.Errorf("%d: the transcript is empty", b.line)
 	}
-	if _, ok := b.options["background"]; ok && len(steps) != 1 {
+	if b.ports() != nil && len(steps) != 1 {
 		return nil, fmt.Errorf("%d: a block in the background is one command", b.line)
 	}
 	return steps, nil

@@ -125,7 +125,7 @@ func TestBackground(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if output, err := sh.background("echo why; exit 1", "1", time.Minute); err == nil || output != "why\n" {
+	if output, err := sh.background("echo why; exit 1", []string{"1"}, time.Minute); err == nil || output != "why\n" {
 		t.Errorf("got %q, %v", output, err)
 	}
 	if _, _, err := sh.run("sleep 60", 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "not done after") {

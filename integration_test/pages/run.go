@@ -109,8 +109,8 @@ func (r *run) step(b *block, st step, last bool) error {
 			timeout = long
 		}
 	}
-	if port, ok := b.options["background"]; ok {
-		if output, err := r.sh.background(text, port, timeout); err != nil {
+	if ports := b.ports(); ports != nil {
+		if output, err := r.sh.background(text, ports, timeout); err != nil {
 			return &failure{st.line, st.text, err.Error() + ":\n" + indent(output)}
 		}
 		return nil
@@ -135,8 +135,10 @@ func (r *run) step(b *block, st step, last bool) error {
 // portsFree tells of a port that a page wants and something else has.
 func portsFree(blocks []block) error {
 	for _, b := range blocks {
-		if port := b.options["background"]; port != "" && accepts(port) {
-			return &failure{line: b.line, what: "something else listens on port " + port + " already; pages use fixed ports, so end that first"}
+		for _, port := range b.ports() {
+			if accepts(port) {
+				return &failure{line: b.line, what: "something else listens on port " + port + " already; pages use fixed ports, so end that first"}
+			}
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,8 +30,9 @@ type shell struct {
 // job is what runs in the background until the page's end, or until another one wants its port. It is a process group of
 // its own.
 type job struct {
-	pid       int
-	port, log string
+	pid   int
+	ports []string
+	log   string
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -105,10 +107,12 @@ func (s *shell) ask(line string, timeout time.Duration) (int, error) {
 	}
 }
 
-// background starts a command, and returns once its port accepts connections.
-func (s *shell) background(text, port string, timeout time.Duration) (output string, err error) {
-	if err := s.release(port); err != nil {
-		return "", err
+// background starts a command, and returns once its ports accept connections.
+func (s *shell) background(text string, ports []string, timeout time.Duration) (output string, err error) {
+	for _, port := range ports {
+		if err := s.release(port); err != nil {
+			return "", err
+		}
 	}
 	typed, log, err := s.source(text)
 	if err != nil {
@@ -118,15 +122,16 @@ func (s *shell) background(text, port string, timeout time.Duration) (output str
 	if err != nil {
 		return "", err
 	}
-	j := &job{pid: pid, port: port, log: log}
+	j := &job{pid, ports, log}
 	s.jobs = append(s.jobs, j)
-	for until := time.Now().Add(timeout); !accepts(port); time.Sleep(20 * time.Millisecond) {
+	refused := func(port string) bool { return !accepts(port) }
+	for until := time.Now().Add(timeout); slices.ContainsFunc(ports, refused); time.Sleep(20 * time.Millisecond) {
 		if s.ctx.Err() != nil {
 			err = errInterrupted
 		} else if !j.alive() {
-			err = fmt.Errorf("it ended before port %s accepted connections", port)
+			err = fmt.Errorf("it ended before it accepted connections on %s", strings.Join(ports, ", "))
 		} else if time.Now().After(until) {
-			err = fmt.Errorf("port %s accepted no connection within %v", port, timeout)
+			err = fmt.Errorf("it accepted no connections on %s within %v", strings.Join(ports, ", "), timeout)
 		} else {
 			continue
 		}
@@ -139,7 +144,7 @@ func (s *shell) background(text, port string, timeout time.Duration) (output str
 // release ends what a page runs on a port, as somebody does who starts something else there.
 func (s *shell) release(port string) error {
 	for i, j := range s.jobs {
-		if j.port == port {
+		if slices.Contains(j.ports, port) {
 			s.jobs = append(s.jobs[:i:i], s.jobs[i+1:]...)
 			return j.end()
 		}
@@ -155,7 +160,7 @@ func (j *job) end() error {
 	for until := time.Now().Add(40 * time.Second); j.alive(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(until) {
 			_ = syscall.Kill(-j.pid, syscall.SIGKILL)
-			return fmt.Errorf("what ran on port %s did not end after SIGTERM", j.port)
+			return fmt.Errorf("what ran on port %s did not end after SIGTERM", j.ports[0])
 		}
 	}
 	return nil
