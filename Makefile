@@ -11,7 +11,7 @@ ARCHS       ?= amd64 arm64
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 RELEASE     := CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.stamped=$(VERSION)"
 
-.PHONY: help run build build-all man package reproducible package-test manifests test test-clients race redis browser latency bench fuzz lint fmt clean
+.PHONY: help run build build-all man package reproducible package-test manifests test test-clients test-docs race redis browser latency bench fuzz lint fmt clean
 .DEFAULT_GOAL := help
 
 help: ### List the targets
@@ -59,6 +59,9 @@ test: redis ### Vet and run every test with the race detector, against a real re
 
 test-clients: redis ### Point real clients and session libraries at it: make test-clients ARGS="-only ioredis -v"
 	go run ./integration_test/clients $(ARGS)
+
+test-docs: redis ### Run README and the recipes as they are printed: make test-docs ARGS="-only recipes/go"
+	go run ./integration_test/pages $(ARGS)
 
 race: redis ### Run the tests ten times over, in random order, to find what only happens sometimes
 	go test -race -timeout 100m -count 10 -shuffle on ./...

@@ -107,7 +107,11 @@ func explain(p *policy.Policy, args [][]byte, now int64) Explanation {
 	}
 	guard := s.plan.Guard
 	s.plan.Guard = policy.Guard{} // shown in words, not as the script that it is sent as
-	s.send(c)
+	if p.Transparent() {
+		s.pass(c)
+	} else {
+		s.send(c)
+	}
 	e.Rule = p.RuleName(&s.req)
 	if s.plan.Limit > 0 {
 		e.Sent = append(e.Sent, "LIMIT "+strconv.FormatInt(s.plan.Limit, 10))

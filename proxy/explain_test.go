@@ -49,6 +49,26 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// Without rules and namespace a command goes as it is, and so does its reply, but that of INFO.
+func TestExplain_Transparent(t *testing.T) {
+	p, err := policy.New(policy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ line, reply string }{
+		{"SET k v", "passes unchanged"},
+		{"INFO", "a section about Sessiongate is added"},
+	} {
+		var args [][]byte
+		for _, word := range strings.Fields(c.line) {
+			args = append(args, []byte(word))
+		}
+		if e := Explain(p, args, 0); e.Verdict != "forward" || strings.Join(e.Sent, " | ") != c.line || e.Reply != c.reply {
+			t.Errorf("%s: %+v", c.line, e)
+		}
+	}
+}
+
 // An editor without words would be one that explain keeps silent about.
 func TestExplain_EveryEditor(t *testing.T) {
 	for kind, edit := range editors {
