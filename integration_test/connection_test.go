@@ -156,6 +156,35 @@ func (c *conn) hasEnded() (ended bool) {
 	return ended
 }
 
+// Who waits for others can be told by the list: some drivers' users do.
+func TestConnection_ClientListTellsCommands(t *testing.T) {
+	t.Parallel()
+	g := startGate(t, startRedis(t).upstream()+namespaceApp)
+	a, b := dial(t, g.addr), dial(t, g.addr)
+	a.wantLine(ok, "CLIENT SETNAME waiter")
+	a.wantLine(zero, "LLEN queue")
+	listed := func(flags, last string) func() bool {
+		return func() bool {
+			for line := range strings.Lines(b.line("CLIENT LIST")) {
+				if strings.Contains(line, " name=waiter ") {
+					return strings.Contains(line, " flags="+flags+" ") && strings.Contains(line, " cmd="+last+" ")
+				}
+			}
+			return false
+		}
+	}
+	eventually(t, "its last command is listed", listed("N", "llen"))
+	a.send(encode("BLPOP", "queue", "60"))
+	eventually(t, "it is listed as blocked", listed("b", "blpop"))
+	b.wantLine(one, "RPUSH queue job")
+	if got, want := a.read(), "*2\r\n$5\r\nqueue\r\n$3\r\njob\r\n"; got != want {
+		t.Errorf("BLPOP answered %q, want %q", got, want)
+	}
+	eventually(t, "it isn't blocked any more", listed("N", "blpop"))
+	a.wantLine(ok, "CLIENT SETNAME waiter")
+	eventually(t, "subcommands are listed too", listed("N", "client|setname"))
+}
+
 // COMMAND and INFO tell what is behind, narrowed to what the client may do.
 func TestConnection_CommandAndInfo(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,8 @@ func (s *Session) block(ctx context.Context, c cmd) {
 		s.quit = true
 		return
 	}
+	s.rename(func(a *about) { a.blocks = true })
+	defer s.rename(func(a *about) { a.blocks = false })
 	if s.sharded {
 		s.blockOnNode(ctx, c)
 		return

@@ -37,6 +37,7 @@ type about struct {
 	redirect int64 // the client to which its invalidations go
 	stateful bool  // it may be silent for long: it has subscriptions, or tracks, or blocks
 	multi    bool
+	blocks   bool // it waits in a blocking command
 	notified bool // it hears keyspace notifications of a cluster's nodes, of which more may come
 }
 
@@ -89,7 +90,7 @@ func (a *about) flags() (letters string) {
 	for _, each := range [...]struct {
 		is     bool
 		letter string
-	}{{a.channels+a.patterns > 0, "P"}, {a.multi, "x"}, {a.tracks, "t"}, {a.bcast, "B"}} {
+	}{{a.channels+a.patterns > 0, "P"}, {a.multi, "x"}, {a.blocks, "b"}, {a.tracks, "t"}, {a.bcast, "B"}} {
 		if each.is {
 			letters += each.letter
 		}
@@ -151,8 +152,10 @@ func (s *Session) list(f func(*Session) bool) []byte {
 	for _, o := range s.siblings() {
 		if f(o) {
 			last := "NULL"
-			if o == s {
+			if spec := o.last.Load(); o == s {
 				last = "client|list"
+			} else if spec != nil {
+				last = spec.RedisName()
 			}
 			text = o.appendLine(text, now, last)
 		}

@@ -75,6 +75,7 @@ type Session struct {
 
 	about   atomic.Pointer[about]         // shared: what CLIENT LIST shows of this session
 	active  atomic.Int64                  // shared: when the last batch was read, Unix seconds
+	last    atomic.Pointer[command.Spec]  // shared: the last command of the last batch; nil: none, or one that isn't in the table
 	writing atomic.Int64                  // shared: since when a write is under way, Unix seconds; 0: none is
 	wanted  atomic.Bool                   // shared: another client redirects its invalidations here, which takes a connection of its own
 	named   atomic.Bool                   // shared: another client may be about to name its own connection upstream
@@ -239,8 +240,14 @@ type cmd struct {
 // which it returns, and when the batch has grown enough.
 func (s *Session) decideAll() (aside cmd) {
 	n := 0
+	var last *command.Spec
 	s.flight.asked = 0
-	defer func() { s.srv.Counts.Commands.Add(int64(n)) }()
+	defer func() {
+		s.srv.Counts.Commands.Add(int64(n))
+		if n > 0 && s.last.Load() != last { // a store costs more than a look
+			s.last.Store(last)
+		}
+	}()
 	for {
 		args, raw, ok := s.in.next()
 		if !ok {
@@ -248,6 +255,7 @@ func (s *Session) decideAll() (aside cmd) {
 		}
 		n++
 		c := cmd{spec: command.Lookup(args), args: args, raw: raw, more: true}
+		last = c.spec
 		if len(s.slots) == 0 {
 			s.flight.first, s.flight.read = c, s.in.reads
 		}
