@@ -71,12 +71,12 @@ sub ttl {
     yes($low <= $got && $got <= $high, "a TTL of $got, want $low to $high");
 }
 
-# Waits until the block says something true, at most 5 seconds, and returns it.
+# Waits until the block says something true, at most 5 seconds or as many as are said.
 sub eventually {
-    my ($what, $holds) = @_;
-    my $end = time + 5;
+    my ($what, $holds, $seconds) = @_;
+    my $end = time + ($seconds //= 5);
     until (my $value = $holds->()) {
-        yes(time < $end, "not within 5 s: $what");
+        yes(time < $end, "not within $seconds s: $what");
         sleep 0.005;
     }
 }
