@@ -23,19 +23,25 @@ function version(name) {
 }
 
 // check runs f and prints its outcome. A check that does not end in 15 s has failed: the next ones may still tell something.
-async function check(name, f) {
+// Where a difference from Redis is known, f checks that it is just that one, and known says what it is.
+async function check(name, f, known) {
   count++
   let timer
   try {
     const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error('no end after 15 s')), 15000) })
     await Promise.race([f(), late])
-    console.log(`ok - ${name}`)
+    console.log(known ? `not ok - ${name}: ${known} # TODO see README` : `ok - ${name}`)
   } catch (err) {
     failed = true
     console.log(`not ok - ${name}: ${String(err && err.message || err).replace(/\s+/g, ' ').slice(0, 500)}`)
   } finally {
     clearTimeout(timer)
   }
+}
+
+// differs is check for a known difference.
+function differs(name, known, f) {
+  return check(name, f, known)
 }
 
 function skip(name, why) {
@@ -83,4 +89,4 @@ async function eventually(f) {
 
 const allBytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
 
-module.exports = { assert, allBytes, check, done, env, eventually, noExpiry, run, skip, ttl, version }
+module.exports = { assert, allBytes, check, differs, done, env, eventually, noExpiry, run, skip, ttl, version }
