@@ -58,7 +58,7 @@ func run(ctx context.Context, files []string) (failed int, err error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", address)
 		},
 	}
-	fmt.Printf("# version %s (replayed, not run)\n", all[0].Version)
+	fmt.Printf("# version %s, replayed\n", all[0].Version)
 	results := p.Play(ctx, all[0])
 	for _, r := range results {
 		if r.Err != nil {
