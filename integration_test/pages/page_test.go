@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -134,4 +135,23 @@ func TestBackground(t *testing.T) {
 	if err := sh.close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// The manifest that the recipe prints is the one that is shipped.
+func TestSidecar(t *testing.T) {
+	t.Parallel()
+	blocks, err := readPage("../../docs/recipes/sidecar.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := os.ReadFile("../../deploy/kubernetes/sidecar.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if b.file == "sidecar.yaml" && strings.Join(b.text, "\n")+"\n" == string(shipped) {
+			return
+		}
+	}
+	t.Error("docs/recipes/sidecar.md does not print deploy/kubernetes/sidecar.yaml as it is")
 }
