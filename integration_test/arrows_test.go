@@ -21,8 +21,9 @@ var arrows = map[string][]string{
 	"proxy":            {"resp", "command", "policy", "upstream", "credential"},
 	"audit":            {"policy"},
 	"capacity":         {"policy", "proxy", "resp", "upstream"},
+	"tracing":          {"config", "proxy"},
 	"admin":            {"audit", "command", "config", "policy", "proxy", "resp", "upstream"},
-	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "policy", "proxy", "resp", "upstream"},
+	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "policy", "proxy", "resp", "tracing", "upstream"},
 	"bench":            {"command", "config", "policy", "proxy", "resp", "upstream"},
 	"integration_test": {"command"},
 }
