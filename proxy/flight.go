@@ -183,9 +183,7 @@ func (s *Session) depart(ctx context.Context) {
 	}
 	s.seal()
 	s.batch.Max = s.srv.cfg.Output
-	if s.srv.measures {
-		s.departed = s.srv.elapsed()
-	}
+	s.departs()
 	if link, ok := s.link.(upstream.Pipeliner); ok {
 		s.lost = link.Start(context.Background(), &s.batch)
 		s.sent = s.lost == nil

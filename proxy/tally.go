@@ -244,6 +244,16 @@ func (s *Session) settleAccount() {
 	a.timings = a.timings[:0]
 }
 
+// littleReq is how many bytes of requests are decided within some microseconds, for which the clock is not read once more.
+const littleReq = 1 << 10
+
+// departs notes that the batch at hand is sent.
+func (s *Session) departs() {
+	if s.departed = s.flight.began; s.srv.measures && len(s.batch.Req) > littleReq {
+		s.departed = s.srv.elapsed()
+	}
+}
+
 // landed notes that the replies of the batch at hand are here, or never will be.
 func (s *Session) landed() {
 	if s.srv.measures && len(s.slots) > 0 {

@@ -122,3 +122,20 @@ func TestSplit(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkExport is what a traced command costs, all included but the wire.
+func BenchmarkExport(b *testing.B) {
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	b.Cleanup(collector.Close)
+	e, err := Open(config.Tracing{SampleRatio: 1, Protocol: overHTTP, Endpoint: collector.URL}, "1", zap.NewNop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	e.Close(0) // its goroutine: this one does its work
+	e.life = b.Context()
+	s := traced
+	s.Key, s.Rule = "sess:#0123456789ab", "web"
+	for b.Loop() {
+		e.add(s)
+	}
+}
