@@ -45,6 +45,7 @@ func TestTracing(t *testing.T) {
 			c.wantPrefix("-ERR unknown", "KEEPTHISCOMMAND keepthisvalue")
 			c.want("-KEEPTHISERROR x\r\n", "EVAL", "return redis.error_reply('KEEPTHISERROR x')", "1", "sess:keepthisid")
 			c.want(pong, "PING")
+			c.wantPrefix("-WRONGPASS", "AUTH keepthisuser keepthispassword")
 			c.pipeline("HSET sess:keepthishash keepthisfield keepthisvalue", "HGETALL sess:keepthishash", "STRLEN sess:keepthisid")
 			c.line("BLPOP sess:keepthislist 0.01")
 			c.line("OBJECT ENCODING sess:keepthisid") // the last
@@ -77,6 +78,7 @@ func TestTracing(t *testing.T) {
 			to.first(t, "(unknown)").has(t, "sessiongate.verdict", "unknown", "error.type", "ERR", "sessiongate.key", "")
 			to.first(t, "EVAL").has(t, "error.type", "_OTHER", "sessiongate.rule", "web")
 			to.first(t, "PING").has(t, "sessiongate.verdict", "local", "sessiongate.key", "")
+			to.first(t, "AUTH").has(t, "sessiongate.verdict", "local", "error.type", "WRONGPASS", "sessiongate.key", "")
 			to.first(t, "HGETALL").has(t, "db.operation.batch.size", "3")
 			if blpop := to.first(t, "BLPOP"); blpop.EndTimeUnixNano-blpop.StartTimeUnixNano < 10_000_000 {
 				t.Errorf("BLPOP took %d ns, want what it waited", blpop.EndTimeUnixNano-blpop.StartTimeUnixNano)

@@ -57,7 +57,7 @@ func (s *Session) composes(spec *command.Spec) handler {
 func (s *Session) aside(ctx context.Context, c cmd) bool {
 	defer s.settle()
 	defer s.steppedAside(c, s.srv.elapsed(), s.acct.counted)
-	s.acct.waited, s.acct.aside = 0, len(c.args) > 0
+	s.acct.waited, s.acct.aside, s.acct.failure = 0, len(c.args) > 0, ""
 	switch {
 	case len(c.args) == 0:
 		return c.more

@@ -93,6 +93,7 @@ type account struct {
 	aside    bool          // the command at hand has left the line
 	asked    time.Duration // when that first asked the upstream, since the server's start
 	waited   time.Duration // for the upstream, by that
+	failure  string        // the code of the error with which that was answered here, where anything is traced; empty: with none
 	traced   []*traced     // commands whose Spans have not been handed over: of what has landed, and those that have left the line
 	timings  []timing
 	in, out  int64        // bytes that the tally knows of

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -97,6 +98,7 @@ func (s *Session) traceAside(began time.Duration) {
 	for _, t := range s.acct.traced {
 		if !t.ends {
 			t.began, t.sent, t.took, t.ends = began, s.acct.asked, s.acct.waited, true
+			t.Error = cmp.Or(t.Error, s.acct.failure)
 		}
 	}
 }

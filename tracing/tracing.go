@@ -130,6 +130,10 @@ func (e *Exporter) run() {
 }
 
 func (e *Exporter) add(s proxy.Span) {
+	if e.life.Err() != nil { // there is no time left to send it
+		e.lost.Add(1)
+		return
+	}
 	record(e.tracer, s)
 	if e.pending++; e.pending == maxBatch {
 		e.send()
