@@ -12,10 +12,11 @@ import (
 	"sessiongate/admin"
 	"sessiongate/config"
 	"sessiongate/proxy"
+	"sessiongate/tracing"
 )
 
 // openAdmin opens the address for operators, if there is to be one, and returns it, nil if not, and what closes it.
-func openAdmin(ctx context.Context, cfg config.Config, r *reloader, sockets *sockets, level zap.AtomicLevel, drain func()) (a *admin.Admin, closeAll func(), err error) {
+func openAdmin(ctx context.Context, cfg config.Config, r *reloader, spans *tracing.Exporter, sockets *sockets, level zap.AtomicLevel, drain func()) (a *admin.Admin, closeAll func(), err error) {
 	at := cfg.Admin.Listen
 	if !cfg.Admin.On() {
 		return nil, func() {}, nil
@@ -32,10 +33,14 @@ func openAdmin(ctx context.Context, cfg config.Config, r *reloader, sockets *soc
 		return nil, nil, fmt.Errorf("admin on %s: %w", at, err)
 	}
 	ln.operators = true
+	var traced func() (sent, lost int64)
+	if spans != nil {
+		traced = spans.Counts
+	}
 	a = admin.New(admin.Config{
 		Proxy: r.server, Version: version(), Token: cfg.Admin.Token.Reveal(), TLS: conf, MTLS: cfg.Admin.TLS.ClientCA != "",
 		Local: at.Local(), Unix: at.Network == "unix", Pprof: cfg.Admin.Pprof, ShowValues: cfg.Admin.ShowValues,
-		Log: r.log, Level: level, Trail: r.trail,
+		Log: r.log, Level: level, Trail: r.trail, Traced: traced,
 		InForce: func() config.Config { return *r.now.Load() }, Reload: r.ask, Drain: drain,
 	})
 	done := make(chan struct{})

@@ -18,6 +18,7 @@ import (
 	"sessiongate/command"
 	"sessiongate/config"
 	"sessiongate/proxy"
+	"sessiongate/tracing"
 	"sessiongate/upstream"
 )
 
@@ -88,8 +89,18 @@ func (p *program) serve(ctx context.Context) error {
 	if trail != nil {
 		to.Audit = trail.Event
 	}
+	spans, err := tracing.Open(cfg.Tracing, version(), log)
+	if err != nil {
+		sockets.closeAll()
+		return err
+	}
+	var end time.Time // by which all has to be over; unknown: at once
+	defer func() { spans.Close(min(time.Until(end), mostForSpans)) }()
+	if spans != nil {
+		to.Trace, to.TraceRatio = spans.Trace, cfg.Tracing.SampleRatio
+	}
 	r.server = proxy.New(to, pool, r.stage.tenants, log)
-	operators, closeAdmin, err := openAdmin(ctx, cfg, r, sockets, level, drain)
+	operators, closeAdmin, err := openAdmin(ctx, cfg, r, spans, sockets, level, drain)
 	if err != nil {
 		sockets.closeAll()
 		return err
@@ -101,8 +112,8 @@ func (p *program) serve(ctx context.Context) error {
 		return err
 	}
 	r.supervisor = next.supervisor
-	ctx, end := next.begin(ctx, again, r.server.Alive)
-	defer end()
+	ctx, stop := next.begin(ctx, again, r.server.Alive)
+	defer stop()
 	if cfg.Commands.Learn {
 		go proxy.Learn(ctx, pool, log)
 	}
@@ -112,6 +123,7 @@ func (p *program) serve(ctx context.Context) error {
 	said := make(chan struct{})
 	unsaid := context.AfterFunc(ctx, func() {
 		defer close(said)
+		end = time.Now().Add(time.Duration(cfg.Drain))
 		log.Info("stopping: clients finish what is under way", zap.Duration("drain", time.Duration(cfg.Drain)))
 	})
 	defer r.start(ctx, hangup)()
@@ -122,6 +134,9 @@ func (p *program) serve(ctx context.Context) error {
 	log.Info("stopped")
 	return err
 }
+
+// mostForSpans is how long the end may wait for the collector of spans, within drain.
+const mostForSpans = 5 * time.Second
 
 // threads is how many threads run Go code at once. Waking another thread costs more than most commands do: measured on
 // 2 cores, one thread spends a quarter less CPU per command than two and serves more of them, as Redis and the clients
@@ -152,6 +167,7 @@ func limits(cfg config.Config) proxy.Config {
 		Metrics:    cfg.Metrics,
 		Slow:       time.Duration(cfg.SlowLog.Threshold),
 		SlowLength: cfg.SlowLog.Length,
+		SlowRate:   cfg.SlowLog.Rate,
 		Keys:       keyForm(cfg.Log),
 	}
 }

@@ -43,6 +43,8 @@ type Config struct {
 	Level zap.AtomicLevel
 	Trail *Trail
 
+	Traced func() (sent, lost int64) // commands of which a collector was told, and was not; nil: none are traced
+
 	InForce func() config.Config                              // the configuration of the moment
 	Reload  func(ctx context.Context, why string) (err error) // puts it into force anew; the error joins what is wrong
 	Drain   func()                                            // ends the program as SIGTERM does

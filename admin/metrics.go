@@ -42,6 +42,8 @@ var (
 	pausedDesc     = describe("paused", "1 while commands are held back.")
 	heldDesc       = describe("held_clients", "Clients that wait for the end of a pause.")
 	infoDesc       = describe("info", "The version, in its label.", "version")
+	tracedDesc     = describe("traced_commands_total", "Commands of which the collector of traces was told, or for which there was no telling it.", "result")
+	slowLeftDesc   = describe("slow_log_left_out_total", "Slow batches that were not taken down in the slow log, as there were too many in a second.")
 	lostDesc       = describe("audit_lines_lost", "Lines of the audit log that could not be written fast enough, since the last that could.")
 
 	upDesc           = describe("upstream_up", "1 while the upstream answers.", "upstream")
@@ -94,6 +96,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(pausedDesc, is(paused))
 	gauge(heldDesc, pause.Held)
 	gauge(infoDesc, 1, c.a.cfg.Version)
+	count(slowLeftDesc, p.SlowLeftOut())
+	if c.a.cfg.Traced != nil {
+		sent, lost := c.a.cfg.Traced()
+		count(tracedDesc, sent, "sent")
+		count(tracedDesc, lost, "lost")
+	}
 	if t := c.a.cfg.Trail; t != nil {
 		gauge(lostDesc, t.dropped.Load())
 	}

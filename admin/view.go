@@ -368,6 +368,7 @@ func (a *Admin) refusals() refusals {
 type slowLog struct {
 	Threshold float64     `json:"threshold_ms"`
 	Length    int         `json:"length"`
+	LeftOut   int64       `json:"left_out"`
 	Entries   []slowEntry `json:"entries"`
 }
 
@@ -385,7 +386,7 @@ type slowEntry struct {
 
 func (a *Admin) slowLog(limit int) slowLog {
 	threshold, length := a.cfg.Proxy.SlowFrom()
-	v := slowLog{millis(threshold), length, []slowEntry{}}
+	v := slowLog{millis(threshold), length, a.cfg.Proxy.SlowLeftOut(), []slowEntry{}}
 	for _, e := range a.cfg.Proxy.Slow(limit) {
 		v.Entries = append(v.Entries, slowEntry{e.ID, stamp(e.At), e.Tenant, e.Command, e.Key, e.Commands, millis(e.Total), millis(e.Upstream), clientRef(e.Client)})
 	}

@@ -105,3 +105,16 @@ func TestAppendCommand(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestReportOverheads(t *testing.T) {
+	w := proxyWorkloads(8)[0]
+	rows := []row{
+		{w, noMetrics, []sample{{RPS: 1000, ProxyCPU: 1}, {RPS: 2000, ProxyCPU: 2}}},
+		{w, withRules, []sample{{RPS: 990, ProxyCPU: 1.02}, {RPS: 1960, ProxyCPU: 2}}},
+	}
+	var out strings.Builder
+	reportOverheads(&out, rows)
+	if want := "| 50 clients, pipeline 1 | SET | metrics | 1500 | 1475 | 0.985 | 1.50 | 1.51 | 1.010 | 67 % |\n"; !strings.HasSuffix(out.String(), want) || strings.Count(out.String(), "\n") != 4 {
+		t.Errorf("got\n%s\nwant %q as its only line", out.String(), want)
+	}
+}

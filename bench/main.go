@@ -5,6 +5,7 @@
 //	go run ./bench              # compare the proxies
 //	go run ./bench -followups   # what each kind of rewriting and follow-up costs
 //	go run ./bench -cluster     # against three masters of a Redis Cluster, and redis-benchmark --cluster
+//	go run ./bench -overhead    # what metrics and tracing cost, on and off in pairs
 //
 // It installs what is missing with apt-get, builds Sessiongate, starts every server on a free loopback port, and ends
 // them all when it ends. Markdown goes to standard output, progress to standard error.
@@ -33,7 +34,7 @@ type options struct {
 	only                               *regexp.Regexp
 	rules, json                        string // paths
 	targets                            []string
-	followUps, cluster                 bool
+	followUps, cluster, overhead       bool
 }
 
 func main() {
@@ -69,6 +70,7 @@ func parseFlags(args []string) (options, error) {
 	f.StringVar(&o.json, "json", "", "write every run to this `file`")
 	f.BoolVar(&o.followUps, "followups", false, "measure the cost of what rules add to each command")
 	f.BoolVar(&o.cluster, "cluster", false, fmt.Sprintf("measure against a Redis Cluster of %d masters", clusterNodes))
+	f.BoolVar(&o.overhead, "overhead", false, "measure the cost of metrics and of tracing")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -98,6 +100,9 @@ func parseFlags(args []string) (options, error) {
 func (o options) defaultTargets() []string {
 	if o.cluster {
 		return []string{directCluster, gateCluster}
+	}
+	if o.overhead {
+		return []string{withRules, again, noMetrics, unmeasured, traced}
 	}
 	if o.followUps {
 		return []string{direct, transparent, withRules, idle, idleEach, lifetime}
@@ -158,7 +163,11 @@ func bench(ctx context.Context, o options, out io.Writer) (err error) {
 	}
 
 	fmt.Fprintf(out, "%s.\nMedian of %d rounds; %d keys, values of %d bytes.\n", machine(), o.rounds, o.keys, o.valueBytes)
-	report(out, rows, baselines)
+	if o.overhead {
+		reportOverheads(out, rows)
+	} else {
+		report(out, rows, baselines)
+	}
 	if o.json != "" {
 		return writeJSON(o.json, machine(), rows)
 	}
@@ -201,6 +210,14 @@ func startAll(ctx context.Context, dir string, o options) (targets []target, sto
 	}
 	if err != nil {
 		return nil, stop, err
+	}
+	if slices.Contains(o.targets, traced) {
+		var stopCollector func()
+		if p.collector, stopCollector, err = startCollector(); err != nil {
+			return nil, stop, err
+		}
+		stopAll := stop
+		stop = func() { stopAll(); stopCollector() }
 	}
 	targets, err = p.start(ctx, o.targets)
 	return targets, stop, err

@@ -56,6 +56,7 @@ type proxies struct {
 	rules       string     // namespace and rules in YAML
 	threads     int        // 0: Sessiongate's own choice
 	connections int        // of twemproxy to Redis
+	collector   string     // URL for what is traced; empty: nothing is
 }
 
 // starters lists the targets in the order of the report.
@@ -77,6 +78,10 @@ var starters = []struct {
 	{idle, accessStarter(idle)},
 	{idleEach, accessStarter(idleEach)},
 	{lifetime, accessStarter(lifetime)},
+	{again, overheadStarter(again)},
+	{noMetrics, overheadStarter(noMetrics)},
+	{unmeasured, overheadStarter(unmeasured)},
+	{traced, overheadStarter(traced)},
 	{directCluster, nil},
 	{gateCluster, func(ctx context.Context, p proxies) (*process, error) { return p.serve(ctx, gateCluster, "shared", "") }},
 }

@@ -30,6 +30,7 @@ func (a Admin) On() bool { return a.Listen.Address != "" }
 type SlowLog struct {
 	Threshold Duration `yaml:"threshold"` // that take so long, from their arrival to the reply; 0: none
 	Length    int      `yaml:"length"`    // how many of the last
+	Rate      int      `yaml:"rate"`      // in a second at most, others are only counted; 0: any number
 }
 
 // What log.audit may be, besides the path of a file.

@@ -16,6 +16,7 @@ import (
 func (l *ledger) check(c *Config) {
 	l.listeners(c)
 	l.admin(c)
+	l.tracing(c.Tracing)
 	l.upstream("upstream", c.Upstream)
 	l.numbers(c)
 	l.oneOf("tls.min_version", c.TLS.MinVersion, "1.2", "1.3")
@@ -170,6 +171,7 @@ func (l *ledger) numbers(c *Config) {
 		{"limits.keepalive", int64(c.Limits.KeepAlive), 0, ""},
 		{"slow_log.threshold", int64(c.SlowLog.Threshold), 0, ""},
 		{"slow_log.length", int64(c.SlowLog.Length), 1, ""},
+		{"slow_log.rate", int64(c.SlowLog.Rate), 0, ""},
 		{"threads", int64(c.Threads), 0, ""},
 		{"drain", int64(c.Drain), 0, ""},
 	} {

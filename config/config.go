@@ -36,6 +36,7 @@ type Config struct {
 	Admin   Admin   `yaml:"admin"`
 	Metrics bool    `yaml:"metrics"` // count by tenant and command, and measure how long commands take
 	SlowLog SlowLog `yaml:"slow_log,short=threshold"`
+	Tracing Tracing `yaml:"tracing"`
 
 	Log     Log      `yaml:"log"`
 	Threads int      `yaml:"threads"` // at once in Go code; 0: the program chooses
@@ -193,7 +194,7 @@ func Default() Config {
 			KeepAlive: Duration(5 * time.Minute),
 		},
 		Metrics: true,
-		SlowLog: SlowLog{Threshold: Duration(10 * time.Millisecond), Length: 128},
+		SlowLog: SlowLog{Threshold: Duration(10 * time.Millisecond), Length: 128, Rate: 100},
 		Log:     Log{Level: "info", Format: "auto", Keys: "shortened", Audit: AuditOff},
 		Drain:   Duration(30 * time.Second),
 	}

@@ -22,8 +22,9 @@ var arrows = map[string][]string{
 	"audit":            {"policy"},
 	"capacity":         {"policy", "proxy", "resp", "upstream"},
 	"doctor":           {"audit", "config", "policy", "proxy", "resp", "upstream"},
+	"tracing":          {"config", "proxy"},
 	"admin":            {"audit", "command", "config", "policy", "proxy", "resp", "upstream"},
-	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "doctor", "policy", "proxy", "resp", "upstream"},
+	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "doctor", "policy", "proxy", "resp", "tracing", "upstream"},
 	"bench":            {"command", "config", "policy", "proxy", "resp", "upstream"},
 	"integration_test": {"command"},
 }

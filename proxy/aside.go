@@ -57,7 +57,7 @@ func (s *Session) composes(spec *command.Spec) handler {
 func (s *Session) aside(ctx context.Context, c cmd) bool {
 	defer s.settle()
 	defer s.steppedAside(c, s.srv.elapsed(), s.acct.counted)
-	s.acct.waited = 0
+	s.acct.waited, s.acct.aside, s.acct.failure = 0, len(c.args) > 0, ""
 	switch {
 	case len(c.args) == 0:
 		return c.more
@@ -178,7 +178,9 @@ func (s *Session) allowed(c cmd) bool {
 		return true
 	}
 	s.noteRefusal(c.spec.Name, s.plan.Refusal)
-	s.count(c.spec, Refused, 0, uint16(s.plan.Rule))
+	if t := s.count(c.spec, Refused, 0, uint16(s.plan.Rule)); t != nil {
+		t.reply(s.plan.Refusal.AppendRESP(nil), &slot{refusal: s.plan.Refusal})
+	}
 	s.reply(s.plan.Refusal.AppendRESP(nil))
 	return false
 }

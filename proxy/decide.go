@@ -14,7 +14,7 @@ func (s *Session) decide(c cmd) bool {
 		return false
 	case s.tenant == nil && (c.spec == nil || c.spec.Flags&command.PreAuth == 0):
 		s.refuse(appendLockedOut(s.local, c))
-		s.count(c.spec, Refused, 0, 0)
+		s.slots[len(s.slots)-1].traced = s.count(c.spec, Refused, 0, 0)
 		return true
 	case s.tenant == nil:
 		return false
@@ -62,6 +62,8 @@ func (s *Session) rule(c cmd) {
 		s.pass(c)
 	} else if s.known(c) {
 		s.govern(c)
+	} else {
+		s.plan.Rule = 0 // the plan is another command's
 	}
 }
 
@@ -185,5 +187,6 @@ func (s *Session) refuseAs(withText []byte, mute bool) {
 // denied answers a command that a rule refuses, counts and logs it.
 func (s *Session) denied(r *policy.Refusal, spec *command.Spec) {
 	s.refuse(r.AppendRESP(s.local))
+	s.slots[len(s.slots)-1].refusal = r
 	s.noteRefusal(spec.Name, r)
 }

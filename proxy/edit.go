@@ -41,7 +41,11 @@ var editors = [...]editor{
 func (s *Session) edit() {
 	for i := range s.slots {
 		sl := &s.slots[i]
+		from := len(s.out)
 		s.out = s.answer(s.out, sl)
+		if sl.traced != nil {
+			sl.traced.reply(s.out[min(from, len(s.out)):], sl) // nothing is left of a reply that was written through
+		}
 		if sl.marks < sl.lastMark {
 			s.remember(sl)
 		} else if sl.split != nil {
@@ -185,6 +189,7 @@ func (s *Session) show(dst, raw []byte, sl *slot) []byte {
 // oversize answers in place of a value above the limit, which was discarded as it streamed in.
 func (s *Session) oversize(dst []byte, sl *slot, got int64) []byte {
 	r := policy.Oversize(sl.rule, sl.limit, got)
+	sl.refusal = r
 	s.noteRefusal(sl.spec.Name, r)
 	return r.AppendRESP(dst)
 }

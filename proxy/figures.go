@@ -177,6 +177,9 @@ func (s *Server) SlowFrom() (threshold time.Duration, length int) {
 	return s.cfg.Slow, s.cfg.SlowLength
 }
 
+// SlowLeftOut is how many slow ones were not taken down since the start, as there were too many in a second.
+func (s *Server) SlowLeftOut() int64 { return s.slow.leftOut.Load() }
+
 // ForgetSlow empties the slow log.
 func (s *Server) ForgetSlow() (removed int) { return s.slow.clear() }
 

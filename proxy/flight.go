@@ -40,6 +40,8 @@ type flight struct {
 	sealed bool     // nothing more may follow: the client's transaction was on one node, what comes next may be for another
 	sent   bool     // started on a link that has not been waited for
 
+	traced []*traced // commands of it
+
 	began, departed time.Duration // since the server's start
 	first           cmd           // valid while the reader's reads are as in read
 	read            uint
@@ -108,6 +110,9 @@ func (s *Session) exchange(ctx context.Context) error {
 	}
 	err := s.link.Do(ctx, &s.batch)
 	if s.srv.measures {
+		if s.acct.waited == 0 {
+			s.acct.asked = sent
+		}
 		s.acct.waited += s.srv.elapsed() - sent
 	}
 	if err == nil && s.sharded {
@@ -178,9 +183,7 @@ func (s *Session) depart(ctx context.Context) {
 	}
 	s.seal()
 	s.batch.Max = s.srv.cfg.Output
-	if s.srv.measures {
-		s.departed = s.srv.elapsed()
-	}
+	s.departs()
 	if link, ok := s.link.(upstream.Pipeliner); ok {
 		s.lost = link.Start(context.Background(), &s.batch)
 		s.sent = s.lost == nil

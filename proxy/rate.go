@@ -90,7 +90,8 @@ func (s *Session) overRate(c cmd) bool {
 			t.Rate.Commands, t.Rate.depth(), got, strconv.Quote(t.Name))}
 	s.refuse(r.AppendRESP(s.local))
 	s.noteRefusal(name, r)
-	s.count(c.spec, Refused, 0, 0)
+	sl := &s.slots[len(s.slots)-1]
+	sl.refusal, sl.traced = r, s.count(c.spec, Refused, 0, 0)
 	if s.cached(c) {
 		s.batch.Req = appendCommand(s.batch.Req, next)
 		s.batch.Count++

@@ -130,5 +130,6 @@ func (s *Session) noteDenied(sl *slot, raw []byte) {
 	default:
 		return
 	}
+	sl.refusal = r
 	s.noteRefusal(sl.spec.Name, r)
 }

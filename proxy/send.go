@@ -31,6 +31,9 @@ type slot struct {
 	would   *pending // what observed rules wait to see in the reply; nil: nothing
 	split   *split   // it is carried out in parts; nil: it is not
 
+	traced  *traced         // nil: it isn't
+	refusal *policy.Refusal // of it or of its reply, by a rule; nil: there is none
+
 	marks, lastMark int // what Recent is to know of it: flight.marks[marks:lastMark]
 }
 

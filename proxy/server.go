@@ -48,8 +48,11 @@ type Config struct {
 	Metrics    bool          // count by tenant and command, and measure how long they take
 	Slow       time.Duration // what takes so long goes into the slow log; 0: nothing does
 	SlowLength int           // how many of those are kept
+	SlowRate   int           // how many of those are taken down in a second at most; 0: any number
 	Keys       KeyForm       // of keys in logs
 	Audit      func(Event)   // is told of refusals and logins, and must not block; nil: nobody is
+	Trace      func(Span)    // is told of commands that are traced, and must not block; nil: none is
+	TraceRatio float64       // of commands that are traced, 0 to 1
 }
 
 // Defaults are Redis's own limits where Redis has them.
@@ -116,8 +119,8 @@ func New(cfg Config, pool *upstream.Pool, list []*Tenant, log *zap.Logger) *Serv
 		suspects: newSuspects(),
 		started:  time.Now(),
 		sessions: map[int64]*Session{},
-		slow:     slowLog{threshold: cfg.Slow, show: cfg.Keys, ring: make([]SlowEntry, 0, cfg.SlowLength)},
-		measures: cfg.Metrics || cfg.Slow > 0,
+		slow:     slowLog{threshold: cfg.Slow, rate: int64(cfg.SlowRate), show: cfg.Keys, ring: make([]SlowEntry, 0, cfg.SlowLength)},
+		measures: cfg.Metrics || cfg.Slow > 0 || cfg.Trace != nil,
 		nobody:   newTally(),
 	}
 	s.tenants.Store(newTenants(list, pool))

@@ -85,7 +85,8 @@ type Session struct {
 	held    atomic.Pointer[chan struct{}] // shared: closed to end its wait in a pause; nil: it doesn't
 	rested  bool                          // buffers were given back since the last command
 
-	acct account
+	acct  account
+	until int64 // commands that go by before one is traced
 }
 
 func newSession(srv *Server, conn net.Conn, id int64) *Session {
@@ -93,6 +94,7 @@ func newSession(srv *Server, conn net.Conn, id int64) *Session {
 	s.in = newReader(conn, srv.cfg.Limits)
 	s.active.Store(srv.clock.Load())
 	s.about.Store(&about{since: time.Now()})
+	s.until = srv.untilNext()
 	s.describe()
 	return s
 }

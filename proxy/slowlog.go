@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sessiongate/command"
@@ -12,6 +13,11 @@ import (
 type slowLog struct {
 	threshold time.Duration // 0: nothing is kept
 	show      KeyForm
+
+	// What takes an entry down, a hash among it, is kept from costing most when all is slow already.
+	rate         int64        // entries in a second at most; 0: any number
+	second, made atomic.Int64 // since the server's start, and entries in it
+	leftOut      atomic.Int64 // since the server's start
 
 	mu   sync.Mutex // a leaf
 	ring []SlowEntry
@@ -38,6 +44,21 @@ type ClientRef struct {
 
 // is reports whether that long is slow.
 func (l *slowLog) is(d time.Duration) bool { return l.threshold > 0 && d >= l.threshold }
+
+// room reports whether there may be another entry in this second, and counts it if not. Where a second begins a few more may slip in.
+func (l *slowLog) room(now time.Duration) bool {
+	if l.rate == 0 {
+		return true
+	}
+	if second := int64(now / time.Second); l.second.Swap(second) != second {
+		l.made.Store(0)
+	}
+	if l.made.Add(1) <= l.rate {
+		return true
+	}
+	l.leftOut.Add(1)
+	return false
+}
 
 func (l *slowLog) add(s *Session, t *timing, total time.Duration) {
 	e := SlowEntry{At: time.Now(), Tenant: s.tenantName(), Command: "", Commands: t.n, Total: total, Upstream: t.upstream, Client: s.ref()}

@@ -90,7 +90,11 @@ type account struct {
 	same    int64 // commands of the class
 	counted uint  // commands ever
 
-	waited   time.Duration // for the upstream, by the command that has left the line
+	aside    bool          // the command at hand has left the line
+	asked    time.Duration // when that first asked the upstream, since the server's start
+	waited   time.Duration // for the upstream, by that
+	failure  string        // the code of the error with which that was answered here, where anything is traced; empty: with none
+	traced   []*traced     // commands whose Spans have not been handed over: of what has landed, and those that have left the line
 	timings  []timing
 	in, out  int64        // bytes that the tally knows of
 	commands atomic.Int64 // shared: ever
@@ -107,11 +111,14 @@ type timing struct {
 	read     uint // reader.reads when first was valid
 }
 
-// count counts one command.
-func (s *Session) count(spec *command.Spec, v Verdict, how rewrites, rule uint16) {
+// count counts one command. It returns the Span of one that is traced, nil mostly.
+func (s *Session) count(spec *command.Spec, v Verdict, how rewrites, rule uint16) (t *traced) {
 	s.acct.counted++
+	if s.until--; s.until < 0 {
+		t = s.trace(spec, v, rule)
+	}
 	if !s.srv.cfg.Metrics {
-		return
+		return t
 	}
 	next := class{uint16(command.Len()), v, how, rule}
 	if spec != nil {
@@ -122,6 +129,7 @@ func (s *Session) count(spec *command.Spec, v Verdict, how rewrites, rule uint16
 		s.acct.class = next
 	}
 	s.acct.same++
+	return t
 }
 
 // countPlaced counts the command that was put into the batch last.
@@ -132,20 +140,23 @@ func (s *Session) countPlaced(c cmd) {
 	sl := &s.slots[len(s.slots)-1]
 	switch {
 	case isForeign(c):
-		s.count(nil, Unknown, 0, 0)
+		sl.traced = s.count(nil, Unknown, 0, 0)
 	case sl.text && !c.spec.ArityOK(len(c.args)):
-		s.count(c.spec, Local, 0, 0)
+		sl.traced = s.count(c.spec, Local, 0, 0)
 	case sl.text:
-		s.count(c.spec, Refused, 0, uint16(s.plan.Rule))
+		sl.traced = s.count(c.spec, Refused, 0, uint16(s.plan.Rule))
 	case s.policy.Transparent():
-		s.count(c.spec, Passed, 0, 0)
+		sl.traced = s.count(c.spec, Passed, 0, 0)
 	default:
 		how := s.rewritten(c)
 		v := Passed
 		if how != 0 {
 			v = Rewritten
 		}
-		s.count(c.spec, v, how, uint16(s.plan.Rule))
+		sl.traced = s.count(c.spec, v, how, uint16(s.plan.Rule))
+	}
+	if sl.traced != nil {
+		sl.traced.Key = s.srv.slow.show.Form(firstKey(c))
 	}
 }
 
@@ -212,10 +223,13 @@ func (s *Session) settleAccount() {
 	t.bytesIn.Add(in - a.in)
 	t.bytesOut.Add(out - a.out)
 	a.in, a.out = in, out
-	if len(a.timings) == 0 {
+	if len(a.timings) == 0 && len(a.traced) == 0 {
 		return
 	}
 	now := s.srv.elapsed()
+	if len(a.traced) > 0 {
+		s.handOver(now)
+	}
 	for i := range a.timings {
 		each := &a.timings[i]
 		total := now - each.began
@@ -223,12 +237,22 @@ func (s *Session) settleAccount() {
 		if each.upstream > 0 {
 			t.upstream.observe(each.upstream, each.n)
 		}
-		if s.srv.slow.is(total) {
+		if s.srv.slow.is(total) && s.srv.slow.room(now) {
 			s.srv.slow.add(s, each, total)
 		}
 		each.first = cmd{}
 	}
 	a.timings = a.timings[:0]
+}
+
+// littleReq is how many bytes of requests are decided within some microseconds, for which the clock is not read once more.
+const littleReq = 1 << 10
+
+// departs notes that the batch at hand is sent.
+func (s *Session) departs() {
+	if s.departed = s.flight.began; s.srv.measures && len(s.batch.Req) > littleReq {
+		s.departed = s.srv.elapsed()
+	}
 }
 
 // landed notes that the replies of the batch at hand are here, or never will be.
@@ -240,6 +264,9 @@ func (s *Session) landed() {
 		}
 		s.acct.timings = append(s.acct.timings, each)
 	}
+	if len(s.flight.traced) > 0 {
+		s.traceLanded()
+	}
 }
 
 // steppedAside notes that a command which has left the line is done. How long one took that waits for others says nothing.
@@ -249,6 +276,9 @@ func (s *Session) steppedAside(c cmd, began time.Duration, counted uint) {
 	}
 	if s.acct.counted == counted {
 		s.count(c.spec, Local, 0, 0)
+	}
+	if s.acct.aside = false; len(s.acct.traced) > 0 {
+		s.traceAside(began)
 	}
 	waits := c.spec != nil && (c.spec.State == command.Blocks || c.spec.State == command.Subscribe || c.spec.Flags&command.PreAuth != 0)
 	if s.srv.measures && !waits {

@@ -39,9 +39,7 @@ func (s *Session) batchOf(spec *command.Spec, n int) {
 		s.count(spec, Rewritten, namespaced|restated, 1)
 	}
 	s.batch.Count = n
-	if s.srv.measures {
-		s.departed = s.srv.elapsed()
-	}
+	s.departs()
 	s.landed()
 	s.settleAccount()
 }

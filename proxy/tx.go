@@ -246,6 +246,9 @@ func (s *Session) unavailable(err error) {
 
 // reply answers the command at hand, which has left the line, unless the client has muted it.
 func (s *Session) reply(text []byte) {
+	if s.acct.aside && s.srv.cfg.Trace != nil && isError(text) {
+		s.acct.failure = errorCode(text)
+	}
 	if !s.mute.next() {
 		s.out = append(s.out, text...)
 	}
