@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -89,5 +91,33 @@ func TestSlow_DeepPipeline(t *testing.T) {
 	}
 	if got.String() != want.String() {
 		t.Error("replies differ")
+	}
+}
+
+// When all is slow, the slow log takes down what fits, and counts the others.
+func TestSlow_LogRate(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	admin := loopback(freePort(t))
+	g := startGate(t, r.upstream()+"admin: {listen: "+admin+"}\nslow_log: {threshold: 1ms, rate: 1}\n")
+	c := dial(t, g.addr)
+	const n = 30
+	for range n {
+		c.want(one, "EVAL", "local function us() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end "+
+			"local from = us() while us() < from + 2000 do end return 1", "0")
+	}
+	var log struct {
+		LeftOut int `json:"left_out"`
+		Entries []struct{ Command string }
+	}
+	eventually(t, "all slow ones are taken down or counted", func() bool {
+		_, text := ask(t, http.DefaultClient, "GET", "http://"+admin+"/api/v1/slowlog", "", "")
+		if err := json.Unmarshal([]byte(text), &log); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		return len(log.Entries)+log.LeftOut >= n
+	})
+	if log.LeftOut == 0 || log.Entries[0].Command != "EVAL" {
+		t.Errorf("got %+v", log)
 	}
 }

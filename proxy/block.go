@@ -36,7 +36,7 @@ func (s *Session) block(ctx context.Context, c cmd) {
 			return
 		}
 	}
-	s.blockAtMaster(ctx, own, c)
+	s.blockFollowing(ctx, own, c)
 }
 
 // wait sends the batch and waits for its replies, for ever if need be. If they don't come, the client has been told.

@@ -10,8 +10,7 @@ import (
 )
 
 // blockOnNode is block in front of a cluster: on a connection to the node of the command's keys, whatever other the client has. A node
-// that hasn't got them, or has them no longer while the command waits, names the one that has. There the command is sent again, with the
-// time that is left: it has not run.
+// that hasn't got them, or has them no longer while the command waits, names the one that has.
 func (s *Session) blockOnNode(ctx context.Context, c cmd) {
 	slot := s.slotOf(c)
 	if slot == severalSlots {
@@ -34,47 +33,6 @@ func (s *Session) blockOnNode(ctx context.Context, c cmd) {
 		}
 	}
 	s.blockFollowing(ctx, own, c)
-}
-
-// blockFollowing runs the command here, or where nodes send it.
-func (s *Session) blockFollowing(ctx context.Context, own *own, c cmd) {
-	until, mute, asking := deadline(c), s.mute, false
-	for try := 0; ; try++ {
-		s.mute = mute
-		s.begin()
-		if asking {
-			s.batch.Req = appendCommand(s.batch.Req, askingWord)
-			s.batch.Count++
-		}
-		if try == 0 {
-			s.placeOne(c)
-		} else {
-			s.rule(c)
-		}
-		switch {
-		case s.slots[0].text:
-			s.edit()
-			return
-		case s.slots[0].wrapped > 0:
-			s.unit(s.slotOf(c))
-			s.blockingMove(ctx, own, c)
-			return
-		case !s.wait(ctx, own):
-			return
-		}
-		to, ask, moved := s.pool().Redirect(s.batch.Replies[s.slots[0].first].Raw)
-		if !moved || try == moveTries {
-			s.hideMoves()
-			s.edit()
-			return
-		}
-		var err error
-		if own, err = s.moveOwn(ctx, to); err != nil {
-			s.unavailable(err)
-			return
-		}
-		asking, c = ask, withTimeLeft(c, until)
-	}
 }
 
 // foreignOnNode is foreign in front of a cluster: on a connection that is closed behind the command, whatever it leaves there.

@@ -20,6 +20,7 @@ func (s *Session) decide(c cmd) bool {
 		return false
 	case s.unmet != "" && (c.spec == nil || c.spec.State != command.Local):
 		s.refuse(redcon.AppendError(s.local, unavailable+s.unmet+notRun))
+		s.slots[len(s.slots)-1].traced = s.count(c.spec, Refused, 0, 0)
 		return true
 	case s.tenant.Rate.Commands > 0 && s.overRate(c):
 		return true

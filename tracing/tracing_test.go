@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"context"
 	"encoding/pem"
 	"io"
 	"log"
@@ -14,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"sessiongate/config"
 	"sessiongate/proxy"
@@ -36,9 +40,9 @@ func open(t *testing.T, c config.Tracing, to *zap.Logger) *Exporter {
 }
 
 func TestExporter_Sends(t *testing.T) {
-	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	t.Cleanup(collector.Close)
-	e := open(t, config.Tracing{Protocol: overHTTP, Endpoint: collector.URL}, zap.NewNop())
+	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(web.Close)
+	e := open(t, config.Tracing{Protocol: overHTTP, Endpoint: web.URL}, zap.NewNop())
 	const n = maxBatch + 7
 	for range n {
 		e.Trace(traced)
@@ -115,21 +119,45 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// grpcSink is a collector that takes everything.
+type grpcSink struct {
+	collector.UnimplementedTraceServiceServer
+}
+
+func (grpcSink) Export(context.Context, *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+	return &collector.ExportTraceServiceResponse{}, nil
+}
+
 // Over TLS the collector's certificate is checked.
 func TestExporter_TLS(t *testing.T) {
-	collector := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	collector.Config.ErrorLog = log.New(io.Discard, "", 0) // it says that we hang up
-	t.Cleanup(collector.Close)
+	web := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // it says that we hang up
+	t.Cleanup(web.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: collector.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for file, want := range map[string]int64{ca: 1, "": 0} {
-		e := open(t, config.Tracing{Protocol: overHTTP, Endpoint: collector.URL, TLS: config.TracingTLS{CA: file}}, zap.NewNop())
-		e.Trace(traced)
-		e.Close(2 * time.Second)
-		if sent, lost := e.Counts(); sent != want || lost != 1-want {
-			t.Errorf("with the authority %q %d were sent and %d lost", file, sent, lost)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0])))
+	collector.RegisterTraceServiceServer(server, grpcSink{})
+	go func() { _ = server.Serve(ln) }() // ends with Stop
+	t.Cleanup(server.Stop)
+
+	for protocol, endpoint := range map[string]string{overHTTP: web.URL, "grpc": "https://" + ln.Addr().String()} {
+		for file, want := range map[string]int64{ca: 1, "": 0} {
+			limit := time.Minute
+			if want == 0 {
+				limit = time.Second // it would be tried again
+			}
+			e := open(t, config.Tracing{Protocol: protocol, Endpoint: endpoint, TLS: config.TracingTLS{CA: file}}, zap.NewNop())
+			e.Trace(traced)
+			e.Close(limit)
+			if sent, lost := e.Counts(); sent != want || lost != 1-want {
+				t.Errorf("%s with the authority %q: %d were sent and %d lost", protocol, file, sent, lost)
+			}
 		}
 	}
 }
@@ -149,9 +177,9 @@ func TestSplit(t *testing.T) {
 
 // BenchmarkExport is what a traced command costs, all included but the wire.
 func BenchmarkExport(b *testing.B) {
-	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	b.Cleanup(collector.Close)
-	e, err := Open(config.Tracing{SampleRatio: 1, Protocol: overHTTP, Endpoint: collector.URL}, "1", zap.NewNop())
+	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	b.Cleanup(web.Close)
+	e, err := Open(config.Tracing{SampleRatio: 1, Protocol: overHTTP, Endpoint: web.URL}, "1", zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}
