@@ -17,7 +17,6 @@ var (
 	Password = os.Getenv("REDIS_PASSWORD")
 	URL      = os.Getenv("REDIS_URL")
 	Rules    = os.Getenv("MODE") == "rules"
-	Scratch  = os.Getenv("SCRATCH")
 )
 
 var checks, failures int
@@ -27,7 +26,7 @@ func Version(module string) {
 	info, _ := debug.ReadBuildInfo()
 	for _, dep := range info.Deps {
 		if dep.Path == module {
-			fmt.Println("# version", strings.TrimPrefix(strings.TrimPrefix(dep.Version, "v"), "0.0.0-")) // or a commit's date and hash
+			fmt.Println("# version", strings.TrimPrefix(dep.Version, "v"))
 			return
 		}
 	}
