@@ -1,18 +1,27 @@
-// @fastify/session with connect-redis as its store.
+// @fastify/session with connect-redis as its store, over node-redis, or over the ioredis of @fastify/redis.
 'use strict'
 
 const { Browser, redis } = require('./browser.js')
 const { flow } = require('./shop.js')
 const { assert, check, env, run, ttl, version } = require('./tap.js')
-const { createClient } = require('redis')
-const { RedisStore } = require('connect-redis')
+const connect = require('connect-redis')
 const Fastify = require('fastify')
 
-async function shop(prefix, options) {
-  const client = createClient({ url: env.url })
+const RedisStore = connect.RedisStore ?? connect.default
+
+async function connected(app) {
+  if (process.argv[2] === '@fastify/redis') {
+    await app.register(require('@fastify/redis'), { url: env.url })
+    return app.redis
+  }
+  const client = require('redis').createClient({ url: env.url })
   client.on('error', (err) => console.error(err))
-  await client.connect()
+  return client.connect()
+}
+
+async function shop(prefix, options) {
   const app = Fastify()
+  const client = await connected(app)
   await app.register(require('@fastify/cookie'))
   await app.register(require('@fastify/session'), {
     store: new RedisStore({ client, prefix }),
