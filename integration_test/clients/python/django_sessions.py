@@ -120,11 +120,11 @@ def of_the_cache():
         equal((cache.get("x"), behind.dbsize()), (None, 0))
 
 
-text = "django " + django.get_version()
+text = django.get_version()
 if engine == "redis_sessions":
-    text += " with django-redis-sessions " + metadata.version("django-redis-sessions")
+    text += " + " + metadata.version("django-redis-sessions")
 else:
-    text += " with django-redis " + metadata.version("django-redis")
+    text += " + " + metadata.version("django-redis")
 version(text)
 
 if engine == "cached_db":

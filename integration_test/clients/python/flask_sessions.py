@@ -59,7 +59,7 @@ def key(value):
     return "session:" + (value.split(".")[0] if signed else value)
 
 
-version(f"flask {flask.__version__} with flask-session {metadata.version('Flask-Session')}")
+version(flask.__version__ + " + " + metadata.version("Flask-Session"))
 address = serve_wsgi(app)
 session_checks(address, "session", key, AGE, slides_on_read=True, rotates=False)
 

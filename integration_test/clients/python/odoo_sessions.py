@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import leak  # noqa: E402
 from session_store import ANONYMOUS, DELETION_TIMER, IDENTIFIER, USER, Session, SessionStore, generate_key  # noqa: E402
 
-version("redis " + metadata.version("redis"))
+version("redis-py " + metadata.version("redis"))
 r = redis.Redis.from_url(URL)
 store = SessionStore(r, setex=sys.argv[1:] == ["setex"])
 LOGIN = {"uid": 2, "login": "admin", "context": {"tz": "Europe/Brussels", "lang": "en_US"}}

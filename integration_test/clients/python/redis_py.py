@@ -24,7 +24,7 @@ def connect(pool=redis.ConnectionPool, db=0, **kwargs):
 text = redis.__version__
 if hiredis:
     import hiredis as module
-    text += " with hiredis " + module.__version__
+    text += " + " + module.__version__
 version(text)
 r = connect()
 

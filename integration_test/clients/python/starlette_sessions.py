@@ -109,7 +109,7 @@ def application():
     return app
 
 
-version(" with ".join([f"{framework} {metadata.version(framework)}", f"redis {metadata.version('redis')}"]))
+version(metadata.version(framework) + " + " + metadata.version("redis"))
 address = serve_asgi(application())
 session_checks(address, "session", lambda sid: PREFIX + sid, AGE, slides_on_read=True)
 
