@@ -57,16 +57,13 @@ func door(c Config, t *proxy.Tenant) (config.Listener, string) {
 		}
 		list = []config.Listener{at}
 	}
-	for _, at := range list {
-		if at.TLS && c.Settings.TLS.RequireClientCert {
-			return at, "every client has to show a certificate, and there is none here to show"
-		}
-		if len(t.Certs) > 0 && len(t.Passwords) == 0 && len(list) > 0 {
-			return at, "its clients show a certificate, and there is none here to show"
-		}
-		return at, ""
+	switch {
+	case len(list) == 0:
+		return at, "there is no address to try"
+	case list[0].TLS && c.Settings.TLS.RequireClientCert, len(t.Certs) > 0 && len(t.Passwords) == 0 && !t.Listens:
+		return at, "its clients have to show a certificate, and there is none here to show"
 	}
-	return at, "there is no address to try"
+	return list[0], ""
 }
 
 // FromSettings is an address of Config: those that the settings listen on.
@@ -74,7 +71,7 @@ const FromSettings = "settings"
 
 // secret is a password with which the tenant's clients log in; known is false where all are hashes.
 func secret(c Config, t *proxy.Tenant) (password string, known bool) {
-	if c.Password != "" || len(t.Passwords) == 0 || t.Listens && len(t.Passwords) == 0 {
+	if c.Password != "" || len(t.Passwords) == 0 {
 		return c.Password, true
 	}
 	for _, text := range t.Passwords {

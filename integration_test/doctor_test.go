@@ -161,6 +161,38 @@ func TestDoctor_Clients(t *testing.T) {
 	got.want(t, "ok", "clients", "24 of 25 drivers", "")
 }
 
+// Each tenant at its own door: under TLS, with a certificate that has to be the settings' own, over a UNIX socket, by user and password, at a rate.
+func TestDoctor_Tenants(t *testing.T) {
+	t.Parallel()
+	ca, r := newAuthority(t), startRedis(t)
+	cert, key := ca.issue("localhost")
+	secure, socket := loopback(freePort(t)), t.TempDir()+"/gate.sock"
+	yaml := fmt.Sprintf(`listen: [tls://%s, unix://%s]
+tls: {cert: %s, key: %s}
+%stenants:
+  - {name: shop, user: shop, password: app-secret-1, namespace: "shop:"}
+  - {name: blog, password: app-secret-2, namespace: "blog:", rate: {commands: 2000, burst: 100}, rules: [{keys: ["sess:*"], expiry: {default: 30m}}, {keys: ["sess:old:*", "b:*"], expiry: {default: 1h}}]}
+`, secure, socket, cert, key, r.upstream())
+	g := startGate(t, yaml)
+	g.waitFor(t, "tcp", secure)
+	for _, address := range []string{"tls://" + secure, "unix://" + socket} {
+		got := doctor(t, yaml, 0, "--address", address)
+		for _, tenant := range []string{"shop", "blog"} {
+			if !strings.Contains(got.String(), "ok clients (tenant "+tenant+"): 25 of 25 drivers connect to "+address) {
+				t.Errorf("at %s clients of %s are told\n%s", address, tenant, &got)
+			}
+		}
+		got.want(t, "warn", "configuration", "never matches", "put this rule before")
+	}
+	got := doctor(t, yaml, 0, "--tenant", "shop")
+	if strings.Contains(got.String(), "tenant blog") || !strings.Contains(got.String(), "connect to tls://"+secure) {
+		t.Errorf("of shop alone doctor says\n%s", &got)
+	}
+	other, _ := ca.issue("localhost")
+	got = doctor(t, strings.Replace(yaml, "cert: "+cert, "cert: "+other, 1), 1, "--tenant", "shop")
+	got.want(t, "FAIL", "clients", "another certificate than the settings have", "")
+}
+
 // Secrets that everybody can read.
 func TestDoctor_Files(t *testing.T) {
 	t.Parallel()
