@@ -140,14 +140,14 @@ func knock(ctx context.Context, p *replay.Player) error {
 // remedy is what to do where the first login fails.
 func remedy(err error, at config.Listener) string {
 	switch text := err.Error(); {
+	case strings.Contains(text, "upstream unavailable"): // and why, which may be a connection refused
+		return "see the findings about the upstream"
 	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such file"):
 		return fmt.Sprintf("start Sessiongate, or name where it listens with --address instead of %s; --address off leaves clients out", at)
 	case strings.Contains(text, "-WRONGPASS"), strings.Contains(text, "-NOAUTH"):
 		return "reload the running Sessiongate (SIGHUP), whose passwords are others than those of the configuration, or give --password-file"
 	case strings.Contains(text, "max number of clients"):
 		return "sessiongate.yaml: raise limits.clients"
-	case strings.Contains(text, "unavailable"):
-		return "see the findings about the upstream"
 	}
 	return ""
 }
