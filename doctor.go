@@ -53,11 +53,11 @@ func (p *program) doctor(ctx context.Context, f doctorFlags) error {
 	if f.sample < 0 {
 		return usageError{errors.New("--sample takes a number from 0 on")}
 	}
-	cfg, err := config.Load(p.flags, p.environ, os.ReadFile)
+	cfg, places, err := config.Read(p.flags, p.environ, os.ReadFile)
 	if err != nil {
 		return err
 	}
-	c := doctor.Config{Settings: cfg, File: p.flags.File, Only: f.tenant, Address: doctor.FromSettings, Sample: f.sample}
+	c := doctor.Config{Settings: cfg, File: p.flags.File, Warnings: places.Warnings(cfg), Only: f.tenant, Address: doctor.FromSettings, Sample: f.sample}
 	if c.File == "" {
 		c.File = variable(p.environ, "SESSIONGATE_CONFIG")
 	}
@@ -76,6 +76,9 @@ func (p *program) doctor(ctx context.Context, f doctorFlags) error {
 		c.Address = f.address
 	}
 	if f.passwordFile != "" {
+		if _, err := pick(cfg.Everyone(), f.tenant); err != nil { // it is one tenant's
+			return err
+		}
 		text, err := os.ReadFile(f.passwordFile)
 		if err != nil {
 			return err

@@ -36,7 +36,8 @@ func (r *Report) clients(ctx context.Context, c Config, t *proxy.Tenant) {
 		r.add(Note, "clients", "tenant "+t.Name, "its passwords are configured as hashes, so that nobody can log in here with them", "--password-file with one of them")
 		return
 	}
-	p := &replay.Player{User: t.User, Password: password, Patience: patience, Dial: dialer(c, at)}
+	wait := patience + max(time.Duration(settingsOf(c, t).Hold), 0) // which Sessiongate itself waits for an upstream that is gone
+	p := &replay.Player{User: t.User, Password: password, Patience: wait, Dial: dialer(c, at)}
 	if err := knock(ctx, p); err != nil {
 		r.add(Fail, "clients", "tenant "+t.Name, fmt.Sprintf("%s: %v", at, err), remedy(err, at))
 		return
@@ -57,16 +58,13 @@ func door(c Config, t *proxy.Tenant) (config.Listener, string) {
 		}
 		list = []config.Listener{at}
 	}
-	for _, at := range list {
-		if at.TLS && c.Settings.TLS.RequireClientCert {
-			return at, "every client has to show a certificate, and there is none here to show"
-		}
-		if len(t.Certs) > 0 && len(t.Passwords) == 0 && len(list) > 0 {
-			return at, "its clients show a certificate, and there is none here to show"
-		}
-		return at, ""
+	switch {
+	case len(list) == 0:
+		return at, "there is no address to try"
+	case list[0].TLS && c.Settings.TLS.RequireClientCert, len(t.Certs) > 0 && len(t.Passwords) == 0 && !t.Listens:
+		return at, "its clients have to show a certificate, and there is none here to show"
 	}
-	return at, "there is no address to try"
+	return list[0], ""
 }
 
 // FromSettings is an address of Config: those that the settings listen on.
@@ -74,7 +72,7 @@ const FromSettings = "settings"
 
 // secret is a password with which the tenant's clients log in; known is false where all are hashes.
 func secret(c Config, t *proxy.Tenant) (password string, known bool) {
-	if c.Password != "" || len(t.Passwords) == 0 || t.Listens && len(t.Passwords) == 0 {
+	if c.Password != "" || len(t.Passwords) == 0 {
 		return c.Password, true
 	}
 	for _, text := range t.Passwords {
@@ -130,9 +128,9 @@ func certificate(file string) (*x509.Certificate, error) {
 	return nil, fmt.Errorf("no certificate in %s", file)
 }
 
-// knock logs in once, so that a wrong password is not tried by every driver.
+// knock logs in and reads once, so that a wrong password or a lost upstream is not met by every driver.
 func knock(ctx context.Context, p *replay.Player) error {
-	all, err := replay.Parse("conversation login\n> [AUTH $LOGIN]\n< +OK\n> PING\n< +PONG\n")
+	all, err := replay.Parse("conversation login\n> [AUTH $LOGIN]\n< +OK\n> GET sessiongate:doctor\n< nil | -NOPERM | -DENIED\n")
 	if err != nil {
 		return err
 	}
@@ -142,14 +140,14 @@ func knock(ctx context.Context, p *replay.Player) error {
 // remedy is what to do where the first login fails.
 func remedy(err error, at config.Listener) string {
 	switch text := err.Error(); {
+	case strings.Contains(text, "upstream unavailable"): // and why, which may be a connection refused
+		return "see the findings about the upstream"
 	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such file"):
 		return fmt.Sprintf("start Sessiongate, or name where it listens with --address instead of %s; --address off leaves clients out", at)
 	case strings.Contains(text, "-WRONGPASS"), strings.Contains(text, "-NOAUTH"):
 		return "reload the running Sessiongate (SIGHUP), whose passwords are others than those of the configuration, or give --password-file"
 	case strings.Contains(text, "max number of clients"):
 		return "sessiongate.yaml: raise limits.clients"
-	case strings.Contains(text, "unavailable"):
-		return "see the findings about the upstream"
 	}
 	return ""
 }
@@ -175,7 +173,7 @@ func (r *Report) drivers(ctx context.Context, t *proxy.Tenant, at config.Listene
 				}
 				if result.Err != nil && !failed {
 					failed = true
-					r.add(Fail, "client "+driver.Name, "tenant "+t.Name, fmt.Sprintf("at %s (pipelined: %v) %v", at, !p.OneByOne, result.Err), refusedFix(result.Err))
+					r.add(severity(result.Err), "client "+driver.Name, "tenant "+t.Name, fmt.Sprintf("at %s (pipelined: %v) %v", at, !p.OneByOne, result.Err), refusedFix(result.Err))
 				}
 			}
 		}
@@ -192,9 +190,11 @@ func (r *Report) drivers(ctx context.Context, t *proxy.Tenant, at config.Listene
 		slices.Sort(names)
 		found += "; commands refused, which drivers put up with: " + strings.Join(names, ", ")
 	}
-	if passed > 0 {
-		r.add(OK, "clients", "tenant "+t.Name, found, "")
+	level := OK
+	if passed < len(all) {
+		level = Note
 	}
+	r.add(level, "clients", "tenant "+t.Name, found, "")
 }
 
 // breathe leaves the tenant's clients most of what they may send.
@@ -211,11 +211,21 @@ func breathe(ctx context.Context, rate proxy.Rate) {
 	}
 }
 
+// severity is that of a driver which can't connect: where a command is refused, the rules may well mean that, and another driver is used.
+func severity(err error) Level {
+	if strings.Contains(err.Error(), " is answered -") {
+		return Warn
+	}
+	return Fail
+}
+
 // refusedFix is what lets a driver in that is refused a command.
 func refusedFix(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "DENIED rate"):
 		return "sessiongate.yaml: raise rate.burst to the commands of a handshake, 15, times the clients that connect at once"
+	case strings.Contains(text, "CLIENT TRACKING"):
+		return "let the client not cache: DisableCache of rueidis and valkey-go; or, where a rule refuses it, allow client|tracking"
 	case strings.Contains(text, "-NOPERM"):
 		return "sessiongate.yaml: allow the command in commands of the rules"
 	}

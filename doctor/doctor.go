@@ -8,6 +8,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,9 +24,10 @@ import (
 // Config is what to look at.
 type Config struct {
 	Settings config.Config
-	File     string          // of the settings; empty: there is none
-	Tenants  []*proxy.Tenant // of the settings
-	Only     string          // the tenant to look at; empty: all
+	File     string           // of the settings; empty: there is none
+	Warnings []config.Warning // about the settings
+	Tenants  []*proxy.Tenant  // of the settings
+	Only     string           // the tenant to look at; empty: all
 
 	Address   string // of the Sessiongate, as its clients name it; empty: not to be asked
 	Password  string // to log in with there; empty: the tenant's own, where it is not a hash
@@ -64,6 +66,9 @@ const patience = 5 * time.Second
 // Run looks at everything. Where ctx ends early, the report holds what was seen so far.
 func Run(ctx context.Context, c Config) *Report {
 	r := &Report{}
+	for _, w := range c.Warnings {
+		r.add(Warn, "configuration", cmp.Or(w.Origin.String(), "settings"), strings.TrimSpace(w.Path+": "+w.Text), w.Hint)
+	}
 	r.files(c)
 	r.process(c)
 	tenants := slices.DeleteFunc(slices.Clone(c.Tenants), func(t *proxy.Tenant) bool { return c.Only != "" && t.Name != c.Only })

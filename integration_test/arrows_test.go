@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"admin":            {"audit", "command", "config", "policy", "proxy", "resp", "upstream"},
 	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "doctor", "policy", "proxy", "resp", "tracing", "upstream"},
 	"bench":            {"command", "config", "policy", "proxy", "resp", "upstream"},
-	"integration_test": {"command"},
+	"integration_test": {"command", "doctor"}, // doctor/replay plays the conversations of clients/wire
 }
 
 // Imports point one way, so that a rule can be read without knowing about sockets and a socket without rules.

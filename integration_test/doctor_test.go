@@ -156,9 +156,50 @@ func TestDoctor_Clients(t *testing.T) {
 	// A rule that refuses a command which a driver needs.
 	denying := "namespace: \"app:\"\nrules:\n  - {name: web, commands: {deny: [client|tracking]}}\n"
 	g = startGate(t, r.upstream()+denying)
+	got = doctor(t, r.upstream()+denying, 0, "--address", g.addr)
+	got.want(t, "warn", "client rueidis", "CLIENT TRACKING ON OPTIN is answered -NOPERM", "DisableCache")
+	got.want(t, "note", "clients", "24 of 25 drivers", "")
+
+	// An upstream that is gone is told of once.
+	r.kill(t)
 	got = doctor(t, r.upstream()+denying, 1, "--address", g.addr)
-	got.want(t, "FAIL", "client rueidis", "CLIENT TRACKING ON OPTIN is answered -NOPERM", "commands of the rules")
-	got.want(t, "ok", "clients", "24 of 25 drivers", "")
+	got.want(t, "FAIL", "clients", "upstream unavailable", "see the findings about the upstream")
+	got.want(t, "FAIL", "upstream", "connection refused", "start Redis")
+	if got.Sums["FAIL"] != 2 {
+		t.Errorf("of a lost upstream doctor says\n%s", &got)
+	}
+}
+
+// Each tenant at its own door: under TLS, with a certificate that has to be the settings' own, over a UNIX socket, by user and password, at a rate.
+func TestDoctor_Tenants(t *testing.T) {
+	t.Parallel()
+	ca, r := newAuthority(t), startRedis(t)
+	cert, key := ca.issue("localhost")
+	secure, socket := loopback(freePort(t)), t.TempDir()+"/gate.sock"
+	yaml := fmt.Sprintf(`listen: [tls://%s, unix://%s]
+tls: {cert: %s, key: %s}
+%stenants:
+  - {name: shop, user: shop, password: app-secret-1, namespace: "shop:"}
+  - {name: blog, password: app-secret-2, namespace: "blog:", rate: {commands: 2000, burst: 100}, rules: [{keys: ["sess:*"], expiry: {default: 30m}}, {keys: ["sess:old:*", "b:*"], expiry: {default: 1h}}]}
+`, secure, socket, cert, key, r.upstream())
+	g := startGate(t, yaml)
+	g.waitFor(t, "tcp", secure)
+	for _, address := range []string{"tls://" + secure, "unix://" + socket} {
+		got := doctor(t, yaml, 0, "--address", address)
+		for _, tenant := range []string{"shop", "blog"} {
+			if !strings.Contains(got.String(), "ok clients (tenant "+tenant+"): 25 of 25 drivers connect to "+address) {
+				t.Errorf("at %s clients of %s are told\n%s", address, tenant, &got)
+			}
+		}
+		got.want(t, "warn", "configuration", "never matches", "put this rule before")
+	}
+	got := doctor(t, yaml, 0, "--tenant", "shop")
+	if strings.Contains(got.String(), "tenant blog") || !strings.Contains(got.String(), "connect to tls://"+secure) {
+		t.Errorf("of shop alone doctor says\n%s", &got)
+	}
+	other, _ := ca.issue("localhost")
+	got = doctor(t, strings.Replace(yaml, "cert: "+cert, "cert: "+other, 1), 1, "--tenant", "shop")
+	got.want(t, "FAIL", "clients", "another certificate than the settings have", "")
 }
 
 // Secrets that everybody can read.
@@ -195,7 +236,10 @@ func TestDoctor_Topologies(t *testing.T) {
 	t.Parallel()
 	cluster := startCluster(t, 3, 0, setup{})
 	yaml := cluster.upstream() + expiryRule
-	got := doctor(t, yaml, 0, "--address", "off")
+	g := startGate(t, yaml)
+	got := doctor(t, yaml, 0, "--address", g.addr)
+	got.want(t, "warn", "client rueidis", "CLIENT TRACKING is not possible in front of a cluster", "DisableCache")
+	got.want(t, "note", "clients", "24 of 25 drivers", "")
 	got.want(t, "ok", "cluster", "it sees the cluster up", "")
 	if n := strings.Count(got.String(), "ok upstream"); n != 3 {
 		t.Errorf("of three masters doctor looks at %d:\n%s", n, &got)
