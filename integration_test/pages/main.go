@@ -52,38 +52,54 @@ func runAll(ctx context.Context, pattern *regexp.Regexp, pages []string) error {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	if output, err := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(bin, "sessiongate"), ".").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(bin, "sessiongate"), ".").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, output)
 	}
-	passed, failed, unrunnable := 0, 0, 0
+	t := tally{bin: bin}
 	for _, page := range pages {
-		r := run{path: page}
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
-		blocks, err := readPage(page)
-		if err != nil {
-			err = fmt.Errorf("%s:%w", page, err)
-		} else if !slices.ContainsFunc(blocks, func(b block) bool { return b.lang == "console" }) {
-			continue // a page of text: nothing to run
-		} else {
-			started := time.Now()
-			if err = r.inDirectory(ctx, blocks, bin); err == nil {
-				fmt.Printf("ok      %-32s %3d blocks  %5.1f s\n", page, len(blocks), time.Since(started).Seconds())
-			}
-		}
-		if passed++; err != nil {
-			passed, failed = passed-1, failed+1
-			fmt.Printf("FAILED  %s\n", page)
-			fmt.Println(r.describe(err))
-		}
-		unrunnable += r.unrunnable
+		t.run(ctx, page)
 	}
-	fmt.Printf("%d passed, %d failed; of %d blocks only the syntax was checked\n", passed, failed, unrunnable)
-	if failed > 0 {
+	fmt.Printf("%d passed, %d failed; of %d blocks only the syntax was checked\n", t.passed, t.failed, t.unrunnable)
+	if t.failed > 0 {
 		return errors.New("the documentation doesn't work as printed")
 	}
 	return nil
+}
+
+// tally is what came of the pages so far.
+type tally struct {
+	bin                        string // the directory that has sessiongate
+	updated                    bool   // apt-get knows what there is
+	passed, failed, unrunnable int
+}
+
+// run runs a page, and prints a line about it.
+func (t *tally) run(ctx context.Context, page string) {
+	r, started := run{path: page}, time.Now()
+	blocks, err := readPage(page)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%s:%w", page, err)
+	case !slices.ContainsFunc(blocks, func(b block) bool { return b.lang == "console" }):
+		return // a page of text: nothing to run
+	case !t.updated && slices.ContainsFunc(blocks, block.installs):
+		t.updated = true
+		err = updatePackages(ctx)
+	}
+	if err == nil {
+		err = r.inDirectory(ctx, blocks, t.bin)
+	}
+	t.unrunnable += r.unrunnable
+	if err != nil {
+		t.failed++
+		fmt.Printf("FAILED  %s\n%s\n", page, r.describe(err))
+		return
+	}
+	t.passed++
+	fmt.Printf("ok      %-32s %3d blocks  %5.1f s\n", page, len(blocks), time.Since(started).Seconds())
 }
 
 // describe says where a page is wrong: file, line, the command, and what came.
@@ -123,6 +139,15 @@ func (r *run) inDirectory(ctx context.Context, blocks []block, bin string) error
 		err = ended
 	}
 	return err
+}
+
+// updatePackages has apt-get know what there is, which the pages that install something take for granted.
+func updatePackages(ctx context.Context) error {
+	command := asRoot("apt-get update -q")
+	if output, err := exec.CommandContext(ctx, "bash", "-c", command).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", command, err, output)
+	}
+	return nil
 }
 
 // clone makes a clone of what is committed.

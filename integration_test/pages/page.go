@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -92,6 +93,11 @@ func (b *block) ports() []string {
 		return strings.Split(list, ",")
 	}
 	return nil
+}
+
+// installs reports whether the block installs packages of the system.
+func (b block) installs() bool {
+	return b.lang == "console" && slices.ContainsFunc(b.text, func(line string) bool { return strings.Contains(line, "apt-get ") })
 }
 
 // steps takes a transcript apart. A block that begins with the prompt "# " is root's throughout; elsewhere a line like that

@@ -101,8 +101,8 @@ func (r *run) parse(b *block, steps []step) error {
 
 func (r *run) step(b *block, st step, last bool) error {
 	text, timeout := st.text, usual
-	if st.asRoot && os.Getuid() != 0 {
-		text = "sudo " + text
+	if st.asRoot {
+		text = asRoot(text)
 	}
 	for _, word := range []string{"apt-get", "npm ", "go build", "go run", "make build"} {
 		if strings.Contains(text, word) {
@@ -130,6 +130,14 @@ func (r *run) step(b *block, st step, last bool) error {
 		return &failure{st.line, st.text, "exit code 0, but the block says that it fails"}
 	}
 	return nil
+}
+
+// asRoot is how a command is run as root, by whoever we are.
+func asRoot(command string) string {
+	if os.Getuid() == 0 {
+		return command
+	}
+	return "sudo env DEBIAN_FRONTEND=noninteractive " + command
 }
 
 // portsFree tells of a port that a page wants and something else has.
