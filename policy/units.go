@@ -132,7 +132,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	case factor == 0:
 		return fmt.Errorf("%q has an unknown unit %q; the units are B, KB, MB, GB, KiB, MiB and GiB", text, unit)
 	case err != nil || n > math.MaxInt64/factor:
-		return fmt.Errorf("%q is too large; write a size below %dGiB", text, math.MaxInt64>>30)
+		return fmt.Errorf("%q is too large; write a size below %dGiB", text, int64(math.MaxInt64>>30))
 	case n == 0:
 		return fmt.Errorf("%q is zero; write a size above zero, or leave the setting out", text)
 	}

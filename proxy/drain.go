@@ -53,7 +53,7 @@ func (s *Server) drain(listeners []net.Listener, cut context.CancelFunc) {
 	}
 	s.log.Warn("drain time is over, closing clients", zap.Duration("drain", s.cfg.Drain))
 	cut()
-	s.each(func(c *Session) { _ = c.conn.Close() })
+	s.each((*Session).sever)
 	within(gone, time.Until(end)) // who still waits for the upstream ends when the pool is closed
 }
 

@@ -212,6 +212,13 @@ func (s *Session) land(ctx context.Context) {
 	s.edit()
 }
 
+// landAll waits for all batches under way.
+func (s *Session) landAll(ctx context.Context) {
+	for len(s.flying) > 0 {
+		s.land(ctx)
+	}
+}
+
 // another returns a flight that is not under way.
 func (s *Session) another() *flight {
 	if n := len(s.spare); n > 0 {

@@ -135,7 +135,7 @@ func (g *pausing) end() {
 // underWay counts the sessions that have sent what has not been answered, and wakes those that wait for other clients.
 func (s *Server) underWay() (n int) {
 	s.each(func(c *Session) {
-		if c.busy.Load() {
+		if c.underWay() {
 			n++
 			if c.about.Load().stateful {
 				c.interrupt() // await looks why, and lets go
@@ -155,17 +155,15 @@ func (s *Session) hold(ctx context.Context) error {
 		if p == nil || s.inMidst() || !s.in.whole() {
 			return nil
 		}
-		for len(s.flying) > 0 {
-			s.land(ctx)
-		}
+		s.landAll(ctx)
 		if err := s.flush(); err != nil {
 			return err
 		}
 		s.settleAccount()
 		s.srv.pausing.held.Add(1)
-		s.busy.Store(false)
+		s.doing.Store(held)
 		s.sit(ctx, p)
-		s.busy.Store(true)
+		s.doing.Store(working)
 		s.srv.pausing.held.Add(-1)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -26,7 +26,7 @@ func (s *Server) SetTenants(list []*Tenant) {
 		case before == nil: // nobody's yet
 		case after == nil:
 			closed[a.tenant]++
-			c.kill()
+			c.dismiss()
 		case !after.samePlace(before):
 			c.interrupt() // a silent one has to move too
 		}
@@ -81,6 +81,7 @@ func (s *Session) catchUp(ctx context.Context) error {
 	t := now.byName[s.tenant.Name]
 	switch {
 	case t == nil, t.live != s.tenant.live: // or another has come under its name
+		s.landAll(ctx)
 		return errors.Join(errRemoved, s.flush())
 	case s.tx.open:
 		return nil
@@ -92,9 +93,7 @@ func (s *Session) catchUp(ctx context.Context) error {
 		s.describe()
 		return nil
 	}
-	for len(s.flying) > 0 {
-		s.land(ctx)
-	}
+	s.landAll(ctx)
 	if err := s.flush(); err != nil {
 		return err
 	}

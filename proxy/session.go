@@ -74,14 +74,14 @@ type Session struct {
 	parts  time.Time     // until when its last words are waited for at the end of the server; zero: not yet decided
 
 	about   atomic.Pointer[about]         // shared: what CLIENT LIST shows of this session
-	active  atomic.Int64                  // shared: when the last batch was read, Unix seconds
+	active  atomic.Int64                  // shared: when the last batch was read or answered, Unix seconds
 	last    atomic.Pointer[command.Spec]  // shared: the last command of the last batch; nil: none, or one that isn't in the table
 	writing atomic.Int64                  // shared: since when a write is under way, Unix seconds; 0: none is
 	wanted  atomic.Bool                   // shared: another client redirects its invalidations here, which takes a connection of its own
 	named   atomic.Bool                   // shared: another client may be about to name its own connection upstream
 	killed  atomic.Bool                   // shared: another client or a timeout asks it to leave
 	shaking atomic.Bool                   // shared: it is in a TLS handshake, which no wake-up may cut short
-	busy    atomic.Bool                   // shared: it has commands at hand, or on their way
+	doing   atomic.Int32                  // shared: what it is at, see doing.go
 	held    atomic.Pointer[chan struct{}] // shared: closed to end its wait in a pause; nil: it doesn't
 	rested  bool                          // buffers were given back since the last command
 
@@ -147,7 +147,7 @@ func (s *Session) serve(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		s.busy.Store(true)
+		s.doing.Store(working)
 		for more := true; more; {
 			if err := s.hold(ctx); err != nil {
 				return err
@@ -167,7 +167,7 @@ func (s *Session) serve(ctx context.Context) error {
 			return err
 		}
 		s.settleAccount()
-		s.busy.Store(s.inMidst())
+		s.heed()
 	}
 	return nil
 }

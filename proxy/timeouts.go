@@ -46,8 +46,8 @@ func (s *Session) checkTimeouts() {
 	case a.notified:
 		s.interrupt()
 	case a.stateful: // Redis exempts subscribers and blocked clients from its timeout too
-	case cfg.Idle > 0 && silent > cfg.Idle+time.Second:
-		s.kill()
+	case cfg.Idle > 0 && silent > cfg.Idle+time.Second && s.listens():
+		s.dismiss()
 	case a.tenant == "" && now.Sub(a.since) > cfg.Login:
 		s.kill()
 	case silent >= restAfter && silent < restAfter+2*time.Second:
@@ -58,10 +58,26 @@ func (s *Session) checkTimeouts() {
 // kill ends the session. When it returns, the client's connection has ended, as Redis's has when it answers CLIENT KILL: drivers look whether
 // it has before they send the next command, and connect anew.
 func (s *Session) kill() {
+	s.letGoOf()
+	s.sever()
+}
+
+// dismiss ends the session as soon as it reads again: what is under way is answered, since it has run, or may have.
+func (s *Session) dismiss() {
+	s.letGoOf()
+	s.interrupt()
+}
+
+// letGoOf has the session leave when it looks next, and ends its wait in a pause.
+func (s *Session) letGoOf() {
 	s.killed.Store(true)
 	if roused := s.held.Swap(nil); roused != nil {
 		close(*roused)
 	}
+}
+
+// sever ends the client's connection, whatever is under way on it.
+func (s *Session) sever() {
 	conn := s.conn
 	if secure, ok := conn.(*tls.Conn); ok { // its farewell would wait for a client that doesn't read
 		conn = secure.NetConn()

@@ -1,0 +1,49 @@
+package integration_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// Who is to leave gets the reply that is due first: the command has run.
+
+// A client that waits for a reply isn't idle, and neither is one that has just got it, or is held by a pause.
+func TestDue_Idle(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g, admin := startGateWithAdmin(t, r.upstream()+"limits: {idle: 1s}\n", "")
+	direct, c := dial(t, r.addr), dial(t, g.addr)
+	c.want(pong, "PING")
+	direct.want(ok, "CLIENT", "PAUSE", "4500", "WRITE")
+	c.want(ok, "SET", "k", "v")
+	c.want(bulk("v"), "GET", "k")
+	held := dial(t, g.addr)
+	held.want(pong, "PING")
+	operator := dialAdmin(t, admin)
+	if reply := operator.do("SESSIONGATE", "PAUSE", "5"); !strings.Contains(reply, "paused=true") {
+		t.Fatalf("PAUSE = %q", reply)
+	}
+	held.want(bulk("v"), "GET", "k")
+	held.closed() // and idle again
+}
+
+// A client whose tenant is gone gets the reply to what it had sent before.
+func TestDue_TenantGone(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	other := "- {name: other, user: other, password: o, namespace: 'o:'}\n"
+	g := startChanging(t, r.upstream(), "tenants:\n- {name: a, passwords: [p], namespace: 'a:'}\n"+other)
+	c, silent := dial(t, g.addr), dial(t, g.addr)
+	c.want(ok, "AUTH", "p")
+	silent.want(ok, "AUTH", "p")
+	direct := dial(t, r.addr)
+	direct.want(ok, "CLIENT", "PAUSE", "60000", "WRITE")
+	c.send(encode("SET", "k", "v"))
+	eventually(t, "the write is under way", func() bool { return strings.Contains(direct.do("INFO", "clients"), "blocked_clients:1") })
+	g.reload("tenants:\n- {name: b, passwords: [p], namespace: 'b:'}\n" + other)
+	silent.closed()
+	direct.want(ok, "CLIENT", "UNPAUSE")
+	c.wantNext(ok)
+	c.closed()
+	direct.want(bulk("v"), "GET", "a:k")
+}
