@@ -51,9 +51,9 @@ if tap.password == '' then
     tap.password = nil
 end
 
--- A TTL in seconds is what Redis would say, a second or two later; under rules it is only known to be within them.
+-- A TTL in seconds is what Redis would say, a few seconds later; under rules it is only known to be within them.
 function tap.ttl(want, got)
-    local low, high = want < 0 and want or want - 2, want
+    local low, high = want < 0 and want or want - 10, want
     if tap.rules then
         low, high = 1, 43200
     end
