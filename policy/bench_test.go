@@ -22,15 +22,17 @@ func BenchmarkDecide(b *testing.B) {
 
 // The cost of one command must not depend on how many rules there are for other keys.
 func BenchmarkDecide_Rules(b *testing.B) {
-	for _, n := range []int{1, 1000} {
-		var c Config
-		for i := range n {
-			c.Rules = append(c.Rules, RuleConfig{Keys: []string{fmt.Sprintf("class%d:*", i)},
-				Expiry: &ExpiryConfig{Default: duration(b, "30m"), Max: duration(b, "12h")}})
+	for _, command := range []string{"GET class%d:1", "SET class%d:1 v"} {
+		for _, n := range []int{1, 10, 1000} {
+			var c Config
+			for i := range n {
+				c.Rules = append(c.Rules, RuleConfig{Keys: []string{fmt.Sprintf("class%d:*", i)},
+					Expiry: &ExpiryConfig{Default: duration(b, "30m"), Max: duration(b, "12h")}})
+			}
+			p := mustNew(b, c)
+			r := request(b, words(fmt.Sprintf(command, n-1)))
+			b.Run(fmt.Sprintf("%s/%d", command[:3], n), func(b *testing.B) { benchmark(b, p, r) })
 		}
-		p := mustNew(b, c)
-		r := request(b, words(fmt.Sprintf("SET class%d:1 v", n-1)))
-		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmark(b, p, r) })
 	}
 }
 
