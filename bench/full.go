@@ -185,5 +185,5 @@ func replaceSection(page, name, measured string) (string, error) {
 	if !found || !ended {
 		return "", fmt.Errorf("no lines %q and %q", strings.TrimSpace(begin), strings.TrimSpace(end))
 	}
-	return before + begin + "\n" + strings.TrimSpace(measured) + "\n\n" + end + after, nil
+	return before + begin + "\n" + strings.Trim(measured, "\n") + "\n\n" + end + after, nil
 }
