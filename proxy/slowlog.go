@@ -17,6 +17,9 @@ type slowLog struct {
 	ring []SlowEntry
 	next int // where in the ring the next one goes
 	last int64
+
+	second time.Duration // since the server's start: of the last entry
+	kept   int           // entries of that second
 }
 
 // SlowEntry is what took long.
@@ -39,7 +42,26 @@ type ClientRef struct {
 // is reports whether that long is slow.
 func (l *slowLog) is(d time.Duration) bool { return l.threshold > 0 && d >= l.threshold }
 
+// room reports whether there is room for another entry: for as many a second as the log holds. Where a server can't keep up, everything is slow,
+// and what is written down of each command would make it slower still. Entries left out are gaps in the ids.
+func (l *slowLog) room(now time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := now.Truncate(time.Second); second != l.second {
+		l.second, l.kept = second, 0
+	}
+	if l.kept >= cap(l.ring) {
+		l.last++
+		return false
+	}
+	l.kept++
+	return true
+}
+
 func (l *slowLog) add(s *Session, t *timing, total time.Duration) {
+	if !l.room(t.began + total) {
+		return
+	}
 	e := SlowEntry{At: time.Now(), Tenant: s.tenantName(), Command: "", Commands: t.n, Total: total, Upstream: t.upstream, Client: s.ref()}
 	if len(t.first.args) > 0 && t.read == s.in.reads {
 		e.Command = commandName(t.first)
