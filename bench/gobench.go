@@ -11,7 +11,7 @@ import (
 // goBenchmark is a line of go test -bench -benchmem: name, processors, ns/op, allocations.
 var goBenchmark = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([0-9.]+) ns/op.*?\s(\d+) allocs/op$`)
 
-// goBenchmarks is a table of the medians, each with its ratio to the first of its benchmark.
+// goBenchmarks is a table of the medians, each with its ratio to the first that differs from it only behind the last slash.
 func goBenchmarks(out string) (string, error) {
 	var names []string
 	times, allocations := map[string][]float64{}, map[string]string{}
@@ -32,7 +32,7 @@ func goBenchmarks(out string) (string, error) {
 	table.WriteString("| benchmark | ns | × the first | allocations |\n|---|---:|---:|---:|\n")
 	var group, first string
 	for _, name := range names {
-		if g, _, _ := strings.Cut(name, "/"); g != group {
+		if g := name[:max(0, strings.LastIndexByte(name, '/'))]; g != group {
 			group, first = g, name
 		}
 		fmt.Fprintf(&table, "| %s | %.0f | %.2f | %s |\n", name, median(times[name]), medianRatio(times[name], times[first]), allocations[name])
