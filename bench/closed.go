@@ -11,7 +11,7 @@ import (
 )
 
 // closedFor is how long a run of our own generator takes in a closed loop.
-const closedFor = 2 * time.Second
+const closedFor = 1500 * time.Millisecond
 
 // tenantsOf says how many tenants a target has that has several, or one that logs in.
 var tenantsOf = map[string]int{tenants1: 1, tenants10: 10, tenants1000: 1000}

@@ -82,7 +82,7 @@ func full(ctx context.Context, o options, out io.Writer) (err error) {
 		if err := os.Mkdir(l.dir, 0o700); err != nil {
 			return err
 		}
-		fmt.Fprintf(&l.out, "    make bench-full ARGS=\"-only %s%s\"\n\n%s; %s.\n", s.name, l.flags(), machine(), version("haproxy", "version "))
+		fmt.Fprintf(&l.out, "    make bench-full ARGS=\"-only %s%s\"\n\n%s; %s.\n", s.name, o.flags(s), machine(), version("haproxy", "version "))
 		if err := s.run(l, ctx); err != nil {
 			return fmt.Errorf("section %s: %w", s.name, err)
 		}
@@ -98,12 +98,12 @@ func full(ctx context.Context, o options, out io.Writer) (err error) {
 }
 
 // flags are those beside -only that decide what is measured.
-func (l *lab) flags() string {
+func (o options) flags(s section) string {
 	var flags string
-	if l.o.before != "" {
-		flags = " -before " + filepath.Base(l.o.before)
+	if s.name == "before" {
+		flags = " -before " + o.before
 	}
-	if l.o.quick {
+	if o.quick {
 		flags += " -quick"
 	}
 	return flags

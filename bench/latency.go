@@ -43,7 +43,7 @@ func (l *lab) latency(ctx context.Context) error {
 	if err := (runner{targets: targets, keys: o.keys}).prepare(ctx, get); err != nil {
 		return err
 	}
-	plan := loadgen.Plan{Warm: time.Second, For: 6 * time.Second}
+	plan := loadgen.Plan{Warm: time.Second, For: 4 * time.Second}
 	if o.quick {
 		plan = loadgen.Plan{Warm: 200 * time.Millisecond, For: time.Second}
 	}

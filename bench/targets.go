@@ -75,14 +75,14 @@ var starters = []struct {
 	{transparent, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, transparent, "shared", "")
 	}},
-	{withRules, func(ctx context.Context, p proxies) (*process, error) {
-		return p.serve(ctx, withRules, "shared", p.rules)
-	}},
 	{before, func(ctx context.Context, p proxies) (*process, error) {
 		return p.earlier().serve(ctx, before, "shared", p.rules)
 	}},
 	{before + withTLS, func(ctx context.Context, p proxies) (*process, error) {
 		return p.earlier().serve(ctx, before+withTLS, "shared", p.rules)
+	}},
+	{withRules, func(ctx context.Context, p proxies) (*process, error) {
+		return p.serve(ctx, withRules, "shared", p.rules)
 	}},
 	{goRedis, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, goRedis, "go-redis", p.rules)
