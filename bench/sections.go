@@ -98,7 +98,7 @@ func (l *lab) matching(ctx context.Context) error {
 		cmd.Dir = l.dir
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("Go benchmark: %w: %s", err, out)
+			return fmt.Errorf("the Go benchmark: %w: %s", err, out)
 		}
 		all.Write(out)
 	}
