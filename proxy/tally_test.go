@@ -125,7 +125,7 @@ func TestSlowLog(t *testing.T) {
 	*l = slowLog{threshold: 10 * time.Millisecond, ring: make([]SlowEntry, 0, 3)}
 	c := cmd{spec: command.ByName("GET"), args: [][]byte{[]byte("GET"), []byte("sess:secret-of-somebody")}}
 	for i := range 5 {
-		l.add(s, &timing{first: c, read: uint(i % 2), n: i, upstream: time.Second}, 2*time.Second)
+		l.add(s, &timing{began: time.Duration(i) * time.Second, first: c, read: uint(i % 2), n: i, upstream: time.Second}, 2*time.Second)
 	}
 	got := l.latest(2)
 	if len(got) != 2 || got[0].ID != 5 || got[1].ID != 4 || got[0].Commands != 4 || got[0].Client.Name != "web-1" {

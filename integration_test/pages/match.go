@@ -70,9 +70,9 @@ func diff(want, got []string) string {
 	return out.String()
 }
 
-// lines splits text, without blank lines at its end: in a transcript they only set commands apart.
+// lines splits text, without blank lines at its end: in a transcript they only set commands apart. INFO's lines end as in a protocol.
 func lines(text string) []string {
-	text = strings.TrimRight(text, " \n")
+	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), " \n")
 	if text == "" {
 		return nil
 	}
