@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -46,4 +48,31 @@ func TestDue_TenantGone(t *testing.T) {
 	c.wantNext(ok)
 	c.closed()
 	direct.want(bulk("v"), "GET", "a:k")
+}
+
+// So does one that has sent a long pipeline, of which some is under way: as many replies as commands have run.
+func TestDue_Pipeline(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	other := "- {name: other, user: other, password: o, namespace: 'o:'}\n"
+	g := startChanging(t, r.upstream(), "tenants:\n- {name: a, passwords: [p], namespace: 'a:'}\n"+other)
+	c, silent, direct := dial(t, g.addr), dial(t, g.addr), dial(t, r.addr)
+	c.want(ok, "AUTH", "p")
+	silent.want(ok, "AUTH", "p")
+	direct.want(ok, "CLIENT", "PAUSE", "60000", "WRITE")
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(c, strings.Repeat(encode("INCR", "n"), 150_000))
+		sent <- err
+	}()
+	eventually(t, "writes are under way", func() bool { return strings.Contains(direct.do("INFO", "clients"), "blocked_clients:1") })
+	g.reload("tenants:\n- {name: b, passwords: [p], namespace: 'b:'}\n" + other)
+	silent.closed()
+	direct.want(ok, "CLIENT", "UNPAUSE")
+	replies, _ := io.ReadAll(c) // it ends, or is reset as there is more to read
+	<-sent
+	got := strings.Count(string(replies), "\r\n")
+	if want := direct.do("GET", "a:n"); bulk(fmt.Sprint(got)) != want || got == 0 || got == 150_000 {
+		t.Errorf("%d replies of 150000, and the commands that ran made it %q", got, want)
+	}
 }

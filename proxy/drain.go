@@ -115,7 +115,7 @@ func (s *Session) done() bool {
 
 // part writes what is owed together with the end of the stream, and waits a little for the client to see it. What it still sends
 // is not run.
-func (s *Session) part() error {
+func (s *Session) part(why error) error {
 	cork(s.conn)
 	err := s.flush()
 	s.disown(false) // no push comes behind the end
@@ -127,7 +127,7 @@ func (s *Session) part() error {
 	for err == nil {
 		_, err = s.conn.Read(scrap[:])
 	}
-	return errors.Join(errDrained, err)
+	return errors.Join(why, err)
 }
 
 // closeWrite tells the client that nothing more comes, over what it is connected by and below.

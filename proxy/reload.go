@@ -82,7 +82,7 @@ func (s *Session) catchUp(ctx context.Context) error {
 	switch {
 	case t == nil, t.live != s.tenant.live: // or another has come under its name
 		s.landAll(ctx)
-		return errors.Join(errRemoved, s.flush())
+		return s.part(errRemoved)
 	case s.tx.open:
 		return nil
 	case t.samePlace(s.tenant):

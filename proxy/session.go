@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"runtime/debug"
 	"sync/atomic"
@@ -144,8 +143,8 @@ func (s *Session) crashed(why any) {
 // serve carries commands from the client to Redis and replies back, until the client leaves.
 func (s *Session) serve(ctx context.Context) error {
 	for !s.quit {
-		if err := s.fill(ctx); errors.Is(err, errDrained) {
-			return s.part()
+		if err := s.fill(ctx); errors.Is(err, errDrained) || errors.Is(err, errDismissed) {
+			return s.part(err)
 		} else if err != nil {
 			return err
 		}
@@ -163,7 +162,7 @@ func (s *Session) serve(ctx context.Context) error {
 			more = s.goOn(ctx, aside)
 		}
 		if s.srv.draining.Load() && (s.quit || s.done()) {
-			return s.part()
+			return s.part(errDrained)
 		}
 		if err := s.flush(); err != nil {
 			return err
@@ -178,7 +177,7 @@ func (s *Session) serve(ctx context.Context) error {
 func (s *Session) fill(ctx context.Context) error {
 	for {
 		if s.killed.Load() { // its wake-up may have been taken for that of a reply
-			return io.EOF
+			return errDismissed
 		}
 		if s.srv.draining.Load() {
 			if err := s.lastWords(); err != nil {
@@ -217,7 +216,7 @@ func (s *Session) interrupted(err error) error {
 		return err
 	}
 	if s.killed.Load() {
-		return io.EOF
+		return errDismissed
 	}
 	if err := s.catchUp(context.Background()); err != nil {
 		return err

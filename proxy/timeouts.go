@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -61,6 +62,9 @@ func (s *Session) kill() {
 	s.letGoOf()
 	s.sever()
 }
+
+// errDismissed ends a client that was asked to leave. If it was killed there is no connection any more.
+var errDismissed = errors.New("it was asked to leave")
 
 // dismiss ends the session as soon as it reads again: what is under way is answered, since it has run, or may have.
 func (s *Session) dismiss() {
