@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -114,26 +113,6 @@ func TestConnection_Clients(t *testing.T) {
 	b.wantPrefix("-ERR No such client", "CLIENT KILL 1.2.3.4:5")
 	b.wantLine(ok, "CLIENT NO-EVICT ON")
 	b.wantLine(ok, "CLIENT NO-TOUCH ON")
-}
-
-// A client that was killed knows it no later than who killed it: pools look for the end of a stream before they use it again.
-func TestConnection_KilledAtOnce(t *testing.T) {
-	t.Parallel()
-	g := startGate(t, startRedis(t).upstream())
-	killer := dial(t, g.addr)
-	for range 200 {
-		victim := dial(t, g.addr)
-		killer.want(one, "CLIENT", "KILL", "ID", fmt.Sprint(victim.int("CLIENT", "ID")))
-		raw, err := victim.Conn.(syscall.Conn).SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := -1
-		if err2 := raw.Read(func(fd uintptr) bool { n, err = syscall.Read(int(fd), make([]byte, 1)); return true }); n != 0 || err != nil || err2 != nil {
-			t.Fatalf("the killed client reads %d bytes (%v, %v), want the end", n, err, err2)
-		}
-		victim.Close()
-	}
 }
 
 // Who waits for others can be told by the list: some drivers' users do.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"time"
 
 	"go.uber.org/zap"
@@ -55,9 +54,7 @@ func (s *Session) checkTimeouts() {
 	}
 }
 
-// kill makes the session leave as soon as it reads again. The client's stream ends at once, so that who asked for it may rely on
-// that, as with Redis: what the client sends afterwards is answered by nobody. The end of a TLS stream might have to wait for the
-// client, so there the session sees to it.
+// kill makes the session leave as soon as it reads again.
 func (s *Session) kill() {
 	s.killed.Store(true)
 	if roused := s.held.Swap(nil); roused != nil {
@@ -65,9 +62,6 @@ func (s *Session) kill() {
 	}
 	s.interrupt()
 	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // it may be busy writing to a client that doesn't read
-	if _, secure := s.conn.(*tls.Conn); !secure {
-		_ = closeWrite(s.conn) // it may be closed already
-	}
 }
 
 // closed logs that the client is closed, and why, unless it was asked to leave anyway.
