@@ -111,14 +111,17 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	failed := summarise(out, results)
+	ran, failed := summarise(out, results)
 	if o.page != "" {
 		if err := writePage(filepath.Join(o.root, o.page), results); err != nil {
 			return err
 		}
 	}
-	if failed > 0 {
+	switch {
+	case failed > 0:
 		return fmt.Errorf("%d failed, see above", failed)
+	case ran == 0:
+		return errors.New("nothing was run: all of it is missing, see above")
 	}
 	return nil
 }
