@@ -11,7 +11,7 @@ ARCHS       ?= amd64 arm64
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 RELEASE     := CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.stamped=$(VERSION)"
 
-.PHONY: help run build build-all man package reproducible package-test manifests test test-clients test-docs race redis browser latency bench fuzz lint fmt clean
+.PHONY: help run build build-all man package reproducible package-test manifests test test-clients test-docs race redis browser latency bench bench-full fuzz lint fmt clean
 .DEFAULT_GOAL := help
 
 help: ### List the targets
@@ -95,6 +95,9 @@ latency: redis ### Measure a deep pipeline through a slow network, with the gate
 
 bench: ### Compare with Redis and twemproxy: make bench ARGS="-rounds 5"
 	go run ./bench $(ARGS)
+
+bench-full: ### Measure docs/performance.md anew, 25 minutes: make bench-full ARGS="-only tls -quick"
+	go run ./bench -full -rounds 5 -n 50000 $(ARGS)
 
 fuzz: ### Fuzz every parser, each for FUZZTIME=1m
 	@go list ./... | while read -r package; do \

@@ -118,3 +118,64 @@ func TestReportOverheads(t *testing.T) {
 		t.Errorf("got\n%s\nwant %q as its only line", out.String(), want)
 	}
 }
+
+func TestReplaceSection(t *testing.T) {
+	page := "# Page\n\nProse.\n\n<!-- measured: tls -->\nold\n<!-- end: tls -->\nMore prose.\n"
+	got, err := replaceSection(page, "tls", "new\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Replace(page, "old", "\nnew\n", 1); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if again, err := replaceSection(got, "tls", "new\n"); again != got || err != nil {
+		t.Errorf("the second time: got %q, %v", again, err)
+	}
+	if _, err := replaceSection(page, "rules", "new"); err == nil {
+		t.Error("got no error for a section that the page doesn't have")
+	}
+}
+
+// The page has a place for every section.
+func TestPage(t *testing.T) {
+	text, err := os.ReadFile("../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for _, name := range sectionNames() {
+		if page, err = replaceSection(page, name, ""); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestGoBenchmarks(t *testing.T) {
+	got, err := goBenchmarks("BenchmarkX/1-2   \t 100\t 40.0 ns/op\t 0 B/op\t 0 allocs/op\nBenchmarkX/10-2 \t 100\t 60.0 ns/op\t 0 B/op\t 1 allocs/op\n" +
+		"BenchmarkX/1 \t 100\t 60.0 ns/op\t 0 B/op\t 0 allocs/op\nBenchmarkX/10 \t 100\t 60.0 ns/op\t 0 B/op\t 1 allocs/op\nPASS\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| X/1 | 50 | 1.00 | 0 |\n", "| X/10 | 60 | 1.25 | 1 |\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
+	}
+	if _, err := goBenchmarks("PASS\n"); err == nil {
+		t.Error("got no error for output without results")
+	}
+}
+
+// What our generator sends is what fill has written.
+func TestTargetOptions(t *testing.T) {
+	w := workload{args: []string{"GET", "key:" + keyNumber}, load: load{2, 1}}
+	o := target{}.options(w, 100)
+	for number, key := range map[int]int{0: 0, 1: 7919 % 100, 100: 0} {
+		if got, want := string(o.Command(nil, number)), string(appendCommand(nil, w.args, key)); got != want {
+			t.Errorf("command %d: got %q, want %q", number, got, want)
+		}
+	}
+	if got := string(target{tenants: 2}.options(w, 100).Hello(3)); !strings.Contains(got, "secret-of-tenant1") {
+		t.Errorf("client 3 of two tenants logs in with %q", got)
+	}
+}

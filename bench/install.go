@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 )
 
 // packages says which Debian package has each program that this one runs.
@@ -12,6 +14,21 @@ var packages = map[string]string{
 	"redis-server":    "redis-server",
 	"redis-benchmark": "redis-tools",
 	"nutcracker":      "nutcracker",
+	"haproxy":         "haproxy",
+}
+
+// programs are those that the targets need.
+func programs(targets []string) []string {
+	needed := []string{"redis-server", "redis-benchmark"}
+	for _, name := range targets {
+		switch strings.TrimSuffix(name, withTLS) {
+		case twemproxy:
+			needed = append(needed, "nutcracker")
+		case haproxy:
+			needed = append(needed, "haproxy")
+		}
+	}
+	return needed
 }
 
 // install gets the programs that are missing, with apt-get.
@@ -23,7 +40,9 @@ func install(ctx context.Context, programs ...string) error {
 	var missing []string
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, packages[program])
+			if !slices.Contains(missing, packages[program]) {
+				missing = append(missing, packages[program])
+			}
 		}
 	}
 	if len(missing) == 0 {

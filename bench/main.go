@@ -6,6 +6,7 @@
 //	go run ./bench -followups   # what each kind of rewriting and follow-up costs
 //	go run ./bench -cluster     # against three masters of a Redis Cluster, and redis-benchmark --cluster
 //	go run ./bench -overhead    # what metrics and tracing cost, on and off in pairs
+//	go run ./bench -full        # all sections of docs/performance.md: about 25 minutes, -quick 3
 //
 // It installs what is missing with apt-get, builds Sessiongate, starts every server on a free loopback port, and ends
 // them all when it ends. Markdown goes to standard output, progress to standard error.
@@ -25,6 +26,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // options are the flags.
@@ -35,6 +37,12 @@ type options struct {
 	rules, json                        string // paths
 	targets                            []string
 	followUps, cluster, overhead       bool
+	full, quick                        bool
+	before                             string        // path of an earlier build
+	write                              string        // the page whose sections are to be replaced
+	binary                             string        // Sessiongate, built; empty: it is still to be
+	closed                             time.Duration // of runs of our own generator, in a closed loop; 0: redis-benchmark is to run
+	secure                             bool          // every server listens with TLS, too
 }
 
 func main() {
@@ -45,7 +53,11 @@ func main() {
 		return
 	}
 	if err == nil {
-		err = bench(ctx, o, os.Stdout)
+		do := bench
+		if o.full {
+			do = full
+		}
+		err = do(ctx, o, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -71,8 +83,15 @@ func parseFlags(args []string) (options, error) {
 	f.BoolVar(&o.followUps, "followups", false, "measure the cost of what rules add to each command")
 	f.BoolVar(&o.cluster, "cluster", false, fmt.Sprintf("measure against a Redis Cluster of %d masters", clusterNodes))
 	f.BoolVar(&o.overhead, "overhead", false, "measure the cost of metrics and of tracing")
+	f.BoolVar(&o.full, "full", false, "measure the sections of docs/performance.md that -only matches, of "+strings.Join(sectionNames(), ", "))
+	f.BoolVar(&o.quick, "quick", false, "with -full: shorter runs, for trying out")
+	f.StringVar(&o.before, "before", "", "with -full: an earlier build, a `file`, which section before compares with this one")
+	f.StringVar(&o.write, "write", "", "with -full: put what was measured into its place in this `page`")
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if !o.full && (o.quick || o.write != "" || o.before != "") {
+		return o, errors.New("-quick, -write and -before go with -full")
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
@@ -128,24 +147,14 @@ func bench(ctx context.Context, o options, out io.Writer) (err error) {
 	if len(workloads) == 0 {
 		return fmt.Errorf("-only %s matches no workload", o.only)
 	}
-	programs := []string{"redis-server", "redis-benchmark"}
-	if slices.Contains(o.targets, twemproxy) {
-		programs = append(programs, "nutcracker")
-	}
-	if err := install(ctx, programs...); err != nil {
+	if err := install(ctx, programs(o.targets)...); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "sessiongate-bench-")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err == nil || ctx.Err() != nil {
-			os.RemoveAll(dir)
-			return
-		}
-		err = fmt.Errorf("%w\nconfigurations and logs are in %s", err, dir)
-	}()
+	defer func() { err = tidy(ctx, dir, err) }()
 
 	targets, stop, err := startAll(ctx, dir, o)
 	defer stop()
@@ -174,11 +183,25 @@ func bench(ctx context.Context, o options, out io.Writer) (err error) {
 	return nil
 }
 
-// startAll builds Sessiongate and starts Redis and the targets. The function it returns stops what was started, and
+// tidy removes dir, unless something has failed: then it says where to look.
+func tidy(ctx context.Context, dir string, err error) error {
+	if err == nil || ctx.Err() != nil {
+		os.RemoveAll(dir)
+		return err
+	}
+	return fmt.Errorf("%w\nconfigurations and logs are in %s", err, dir)
+}
+
+// startAll builds Sessiongate, if that is still to be done, and starts Redis and the targets. The function it returns stops what was started, and
 // is never nil.
 func startAll(ctx context.Context, dir string, o options) (targets []target, stop func(), err error) {
 	stop = func() {}
-	p := proxies{dir: dir, rules: defaultRules, threads: o.threads, connections: o.connections}
+	p := proxies{dir: dir, rules: defaultRules, threads: o.threads, connections: o.connections, sessiongate: o.binary, before: o.before}
+	if o.secure {
+		if p.cert, err = makeCertificate(dir); err != nil {
+			return nil, stop, err
+		}
+	}
 	if o.rules != "" {
 		text, err := os.ReadFile(o.rules)
 		if err != nil {
@@ -186,7 +209,7 @@ func startAll(ctx context.Context, dir string, o options) (targets []target, sto
 		}
 		p.rules = string(text)
 	}
-	if slices.ContainsFunc(o.targets, func(name string) bool { return strings.HasPrefix(name, transparent) }) {
+	if p.sessiongate == "" && slices.ContainsFunc(o.targets, func(name string) bool { return strings.HasPrefix(name, transparent) }) {
 		if p.sessiongate, err = build(ctx, dir); err != nil {
 			return nil, stop, err
 		}
@@ -205,7 +228,7 @@ func startAll(ctx context.Context, dir string, o options) (targets []target, sto
 	if o.cluster {
 		p.nodes, err = startCluster(ctx, dir)
 		servers = p.nodes
-	} else if p.redis, err = startRedis(ctx, dir); err == nil {
+	} else if p.redis, err = startRedis(ctx, p); err == nil {
 		servers = []*process{p.redis}
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,7 @@ const (
 type process struct {
 	name string
 	addr string // host:port it listens on
+	tls  string // the same with TLS; empty: there is none
 	log  string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
@@ -97,7 +99,7 @@ func ping(addr string) error {
 	if err != nil {
 		return err
 	}
-	if got, want := string(buf[:n]), "+PONG\r\n"; got != want {
+	if got := string(buf[:n]); got != "+PONG\r\n" && !strings.HasPrefix(got, "-NOAUTH") {
 		return fmt.Errorf("answered %q", got)
 	}
 	return nil

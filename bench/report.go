@@ -51,7 +51,9 @@ func heading(out io.Writer, l load, baselines []string) {
 
 // proxiesOf leaves out Redis itself, which has no proxy's CPU to compare with.
 func proxiesOf(baselines []string) []string {
-	return slices.DeleteFunc(slices.Clone(baselines), func(name string) bool { return name == direct || name == directCluster })
+	return slices.DeleteFunc(slices.Clone(baselines), func(name string) bool {
+		return name == direct || name == direct+withTLS || name == directCluster
+	})
 }
 
 func rps(s sample) float64      { return s.RPS }

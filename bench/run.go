@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,9 @@ const runTimeout = 5 * time.Minute
 
 // pipelinedFactor makes runs with a pipeline, which are faster, long enough to measure.
 const pipelinedFactor = 4
+
+// maxArgument is the longest argument in bytes that Linux lets a program have, and some less; redis-benchmark reads a longer one from its standard input.
+const maxArgument = 100 << 10
 
 // sample is what one run of redis-benchmark gave.
 type sample struct {
@@ -40,6 +44,26 @@ type runner struct {
 	rounds   int
 	requests int // per run without pipeline
 	keys     int
+	closed   time.Duration // by the generator of ours, in a closed loop for so long; 0: by redis-benchmark
+}
+
+// requestsOf is how many commands a run of the workload has.
+func (r runner) requestsOf(w workload) int {
+	switch {
+	case w.requests > 0:
+		return w.requests
+	case w.load.pipeline > 1:
+		return r.requests * pipelinedFactor
+	}
+	return r.requests
+}
+
+// keysOf is how many keys the workload has.
+func (r runner) keysOf(w workload) int {
+	if w.keys > 0 {
+		return w.keys
+	}
+	return r.keys
 }
 
 // run measures one workload: each round has one run on every target, and each round begins with another target,
@@ -74,10 +98,13 @@ func (r runner) prepare(ctx context.Context, w workload) error {
 	}
 	for _, t := range r.targets {
 		fill := fill
-		if t.cluster {
+		switch {
+		case t.cluster:
 			fill = fillCluster
+		case t.tenants > 0:
+			fill = fillTenants
 		}
-		if err := fill(ctx, t, w, r.keys); err != nil {
+		if err := fill(ctx, t, w, r.keysOf(w)); err != nil {
 			return t.failed(ctx, w, fmt.Errorf("fill: %w", err))
 		}
 	}
@@ -86,15 +113,15 @@ func (r runner) prepare(ctx context.Context, w workload) error {
 
 // measure runs redis-benchmark once, and reads the servers' CPU clocks before and after.
 func (r runner) measure(ctx context.Context, t target, w workload) (sample, error) {
-	requests := r.requests
-	if w.load.pipeline > 1 {
-		requests *= pipelinedFactor
+	if r.closed > 0 {
+		return r.closedLoop(ctx, t, w)
 	}
+	requests := r.requestsOf(w)
 	before, err := t.cpu()
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := redisBenchmark(ctx, t, t.workload(w), requests, r.keys)
+	s, err := redisBenchmark(ctx, t, t.workload(w), requests, r.keysOf(w))
 	if err != nil {
 		return sample{}, err
 	}
@@ -131,10 +158,7 @@ func (t target) failed(ctx context.Context, w workload, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	server := t.servers[0]
-	if t.proxy != nil {
-		server = t.proxy
-	}
+	server := t.front()
 	return fmt.Errorf("%s on %s: %w; log %s%s", w, t.name, err, server.log, server.logTail())
 }
 
@@ -144,7 +168,12 @@ func perCommand(d time.Duration, commands int) float64 {
 }
 
 func redisBenchmark(ctx context.Context, t target, w workload, requests, keys int) (sample, error) {
-	host, port, err := net.SplitHostPort(t.addr)
+	addr := t.addr
+	var tls []string
+	if t.tls != "" {
+		addr, tls = t.tls, []string{"--tls", "--cacert", t.ca}
+	}
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return sample{}, err
 	}
@@ -158,7 +187,13 @@ func redisBenchmark(ctx context.Context, t target, w workload, requests, keys in
 	if t.cluster {
 		cmd = clusterCommand(ctx, t, args, keys)
 	}
-	cmd.Args = append(cmd.Args, w.args...)
+	cmd.Args = append(cmd.Args, tls...)
+	if last := len(w.args) - 1; len(w.args[last]) > maxArgument {
+		cmd.Args = append(append(cmd.Args, "-x"), w.args[:last]...)
+		cmd.Stdin = strings.NewReader(w.args[last])
+	} else {
+		cmd.Args = append(cmd.Args, w.args...)
+	}
 	var stderr bytes.Buffer // holds a warning where a proxy has no CONFIG, which matters only if the run fails
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

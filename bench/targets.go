@@ -6,19 +6,26 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // Names of the targets.
 const (
 	direct      = "redis"
+	before      = "before" // an earlier build, with rules
 	twemproxy   = "twemproxy"
+	haproxy     = "haproxy"     // forwards bytes and knows no Redis: what a hop costs at least
 	transparent = "sessiongate" // no namespace, no rules
 	withRules   = "sessiongate-rules"
-	goRedis     = "sessiongate-go-redis" // the same rules as withRules, another upstream
-	idle        = "sessiongate-idle"
+	goRedis     = "sessiongate-go-redis"  // the same rules as withRules, another upstream
+	namespace   = "sessiongate-namespace" // no rules
+	expiry      = "sessiongate-expiry"    // and an expiry, as those that follow
+	idle        = "sessiongate-idle"      // and an idle timeout, as those that follow
 	idleEach    = "sessiongate-idle-each" // each access is refreshed
-	lifetime    = "sessiongate-lifetime"  // beside idle
+	lifetime    = "sessiongate-lifetime"
+
+	withTLS = "-tls" // ends the names of targets that are asked over TLS
 
 	directCluster = "redis-cluster"       // redis-benchmark --cluster, which sends each command to the node that has its slot
 	gateCluster   = "sessiongate-cluster" // before the same cluster
@@ -31,17 +38,14 @@ rules:
     size: {key: 512, value: 64KiB}
 `
 
-// accessRules are those of idle, idleEach and lifetime.
-var accessRules = map[string]string{
-	idle:     "rules:\n  - expiry: {idle: 30m}\n",
-	idleEach: "rules:\n  - expiry: {idle: 30m, idle_refresh: 0}\n",
-	lifetime: "rules:\n  - expiry: {idle: 30m, lifetime: 12h}\n",
-}
-
 // target is one way to Redis: a proxy in front of it, or nothing.
 type target struct {
 	name    string
 	addr    string
+	tls     string     // where clients are to connect with TLS; empty: to addr, without
+	ca      string     // path of the certificate that they trust
+	auth    []string   // the command that clients begin with; nil: none
+	tenants int        // among which clients and keys are divided; 0: there are none
 	servers []*process // Redis, or the nodes of a cluster
 	cluster bool
 	proxy   *process // nil: straight to Redis
@@ -50,13 +54,15 @@ type target struct {
 // proxies starts each proxy in front of one Redis and keeps its configuration and log in dir.
 type proxies struct {
 	dir         string
-	redis       *process   // nil: there is a cluster
-	nodes       []*process // of the cluster
-	sessiongate string     // path of the binary
-	rules       string     // namespace and rules in YAML
-	threads     int        // 0: Sessiongate's own choice
-	connections int        // of twemproxy to Redis
-	collector   string     // URL for what is traced; empty: nothing is
+	redis       *process     // nil: there is a cluster
+	nodes       []*process   // of the cluster
+	sessiongate string       // path of the binary
+	before      string       // path of that of an earlier build
+	rules       string       // namespace and rules in YAML
+	threads     int          // 0: Sessiongate's own choice
+	connections int          // of twemproxy to Redis
+	cert        *certificate // with which servers listen, too; nil: they don't
+	collector   string       // URL for what is traced; empty: nothing is
 }
 
 // starters lists the targets in the order of the report.
@@ -65,9 +71,16 @@ var starters = []struct {
 	start func(context.Context, proxies) (*process, error) // nil: no proxy
 }{
 	{direct, nil},
+	{haproxy, startHAProxy},
 	{twemproxy, startTwemproxy},
 	{transparent, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, transparent, "shared", "")
+	}},
+	{before, func(ctx context.Context, p proxies) (*process, error) {
+		return p.earlier().serve(ctx, before, "shared", p.rules)
+	}},
+	{before + withTLS, func(ctx context.Context, p proxies) (*process, error) {
+		return p.earlier().serve(ctx, before+withTLS, "shared", p.rules)
 	}},
 	{withRules, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, withRules, "shared", p.rules)
@@ -75,21 +88,28 @@ var starters = []struct {
 	{goRedis, func(ctx context.Context, p proxies) (*process, error) {
 		return p.serve(ctx, goRedis, "go-redis", p.rules)
 	}},
-	{idle, accessStarter(idle)},
-	{idleEach, accessStarter(idleEach)},
-	{lifetime, accessStarter(lifetime)},
+	{namespace, gate(namespace, 1, "")},
+	{expiry, gate(expiry, 1, "expiry: {default: 30m, max: 12h}")},
+	{idle, gate(idle, 1, "expiry: {default: 30m, max: 12h, idle: 30m}")},
+	{idleEach, gate(idleEach, 1, "expiry: {default: 30m, max: 12h, idle: 30m, idle_refresh: 0}")},
+	{lifetime, gate(lifetime, 1, "expiry: {default: 30m, max: 12h, idle: 30m, lifetime: 12h}")},
+	{rules1, gate(rules1, 1, someExpiry)},
+	{rules10, gate(rules10, 10, someExpiry)},
+	{rules1000, gate(rules1000, 1000, someExpiry)},
+	{tenants1, manyTenants(tenants1, 1)},
+	{tenants10, manyTenants(tenants10, 10)},
+	{tenants1000, manyTenants(tenants1000, 1000)},
+	{direct + withTLS, nil},
+	{haproxy + withTLS, startHAProxy},
+	{withRules + withTLS, func(ctx context.Context, p proxies) (*process, error) {
+		return p.serve(ctx, withRules+withTLS, "shared", p.rules)
+	}},
 	{again, overheadStarter(again)},
 	{noMetrics, overheadStarter(noMetrics)},
 	{unmeasured, overheadStarter(unmeasured)},
 	{traced, overheadStarter(traced)},
 	{directCluster, nil},
 	{gateCluster, func(ctx context.Context, p proxies) (*process, error) { return p.serve(ctx, gateCluster, "shared", "") }},
-}
-
-func accessStarter(name string) func(context.Context, proxies) (*process, error) {
-	return func(ctx context.Context, p proxies) (*process, error) {
-		return p.serve(ctx, name, "shared", accessRules[name])
-	}
 }
 
 func targetNames() []string {
@@ -107,7 +127,7 @@ func (p proxies) start(ctx context.Context, names []string) ([]target, error) {
 		if !slices.Contains(names, s.name) {
 			continue
 		}
-		t := target{name: s.name, servers: p.nodes, cluster: p.redis == nil}
+		t := target{name: s.name, servers: p.nodes, cluster: p.redis == nil, tenants: tenantsOf[s.name]}
 		if p.redis != nil {
 			t.servers = []*process{p.redis}
 		}
@@ -119,9 +139,26 @@ func (p proxies) start(ctx context.Context, names []string) ([]target, error) {
 			}
 			t.proxy, t.addr = proxy, proxy.addr
 		}
+		if strings.HasSuffix(s.name, withTLS) {
+			t.tls, t.ca = t.front().tls, p.cert.cert
+		}
 		targets = append(targets, t)
 	}
 	return targets, nil
+}
+
+// front is the server that clients connect to.
+func (t target) front() *process {
+	if t.proxy != nil {
+		return t.proxy
+	}
+	return t.servers[0]
+}
+
+// earlier has the earlier build started.
+func (p proxies) earlier() proxies {
+	p.sessiongate = p.before
+	return p
 }
 
 // serve starts a Sessiongate with its rules in YAML.
@@ -131,8 +168,16 @@ func (p proxies) serve(ctx context.Context, name, driver, rules string) (*proces
 		return nil, err
 	}
 	addr := "127.0.0.1:" + port
+	secure, err := p.securePort()
+	if err != nil {
+		return nil, err
+	}
 	var c strings.Builder
-	fmt.Fprintf(&c, "listen: %s\n", addr)
+	if secure == "" {
+		fmt.Fprintf(&c, "listen: %s\n", addr)
+	} else {
+		fmt.Fprintf(&c, "listen: [%s, tls://%s]\ntls: {cert: %s, key: %s}\n", addr, secure, p.cert.cert, p.cert.key)
+	}
 	fmt.Fprintf(&c, "upstream: {url: %q, driver: %s}\n", p.url(), driver)
 	if p.threads > 0 {
 		fmt.Fprintf(&c, "threads: %d\n", p.threads)
@@ -142,7 +187,8 @@ func (p proxies) serve(ctx context.Context, name, driver, rules string) (*proces
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, p.dir, name, addr, p.sessiongate, "serve", "--config", file)
+	gate, err := start(ctx, p.dir, name, addr, p.sessiongate, "serve", "--config", file)
+	return gate.with(secure), err
 }
 
 // url is the upstream of a Sessiongate.
@@ -197,12 +243,21 @@ func (p proxies) write(name, text string) (path string, err error) {
 }
 
 // startRedis starts a Redis that keeps nothing on disk.
-func startRedis(ctx context.Context, dir string) (*process, error) {
+func startRedis(ctx context.Context, p proxies) (*process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, dir, direct, "127.0.0.1:"+port, "redis-server",
-		"--bind", "127.0.0.1", "--port", port, "--dir", dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no")
+	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", p.dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no", "--maxclients", strconv.Itoa(maxClients)}
+	secure, err := p.securePort()
+	if err != nil {
+		return nil, err
+	}
+	if secure != "" {
+		_, port, _ := strings.Cut(secure, ":")
+		args = append(args, "--tls-port", port, "--tls-cert-file", p.cert.cert, "--tls-key-file", p.cert.key, "--tls-auth-clients", "no")
+	}
+	redis, err := start(ctx, p.dir, direct, "127.0.0.1:"+port, "redis-server", args...)
+	return redis.with(secure), err
 }

@@ -21,6 +21,8 @@ type workload struct {
 	load load
 	args []string // the command as sent
 	fill []string // the command that makes a key for it, sent once per key before the first round
+
+	requests, keys int // 0: as many as the runner has
 }
 
 // String is what -only matches.

@@ -48,6 +48,11 @@ var rawExchanges = []string{
 	encode("MULTI") + encode("EXEC") + encode("WATCH", "t") + encode("MULTI") + encode("WATCH", "t") + encode("PING") + encode("EXEC"),
 	encode("MULTI") + encode("GET", "t") + encode("QUIT"),
 	encode("MULTI") + encode("SELECT", "2") + encode("SET", "t2", "v") + encode("EXEC") + encode("GET", "t2") + encode("SELECT", "0"),
+	// Subscriptions that come together, of one channel and of several, with mistakes between them.
+	encode("SUBSCRIBE", "a") + encode("SUBSCRIBE", "b") + encode("UNSUBSCRIBE", "a") + encode("PSUBSCRIBE", "p*") + encode("SUBSCRIBE") + encode("UNSUBSCRIBE", "none") +
+		encode("SUBSCRIBE", "c", "d") + encode("UNSUBSCRIBE", "c") + encode("GET", "r") + encode("PUNSUBSCRIBE", "p*") + encode("UNSUBSCRIBE", "b") + encode("UNSUBSCRIBE") + encode("GET", "r"),
+	encode("SUBSCRIBE", "a") + encode("SUBSCRIBE", "a") + encode("UNSUBSCRIBE", "a") + encode("UNSUBSCRIBE", "a") + encode("SET", "r", "v") + encode("SUBSCRIBE", "b") + encode("RESET") + encode("GET", "r"),
+	encode("CLIENT", "REPLY", "OFF") + encode("SUBSCRIBE", "a") + encode("SUBSCRIBE", "b") + encode("PING") + encode("UNSUBSCRIBE", "a"),
 	// HELLO in the middle: the same replies in another protocol.
 	encode("GET", "none") + encode("HELLO", "5") + encode("GET", "none"),
 }

@@ -159,9 +159,14 @@ func TestStateful_RefusedSubscription(t *testing.T) {
 		} {
 			same(t, want, got, split(line)...)
 		}
-		lines := []string{"SUBSCRIBE bad bad2", "UNSUBSCRIBE", "LRANGE l 0 -1", "SUBSCRIBE ok", "UNSUBSCRIBE"}
-		if want, got := want.burst(lines...), got.burst(lines...); got != want {
-			t.Errorf("pipelined: got %q, want %q", got, want)
+		for _, lines := range [][]string{
+			{"SUBSCRIBE bad bad2", "UNSUBSCRIBE", "LRANGE l 0 -1", "SUBSCRIBE ok", "UNSUBSCRIBE"},
+			{"SUBSCRIBE ok1", "SUBSCRIBE bad", "SUBSCRIBE ok2", "PSUBSCRIBE bad*", "UNSUBSCRIBE ok1", "UNSUBSCRIBE ok2", "LRANGE l 0 -1"},
+			{"SUBSCRIBE bad", "SUBSCRIBE ok1", "SUBSCRIBE ok2 bad", "UNSUBSCRIBE none", "UNSUBSCRIBE", "LRANGE l 0 -1"},
+		} {
+			if want, got := want.burst(lines...), got.burst(lines...); got != want {
+				t.Errorf("pipelined %q: got %q, want %q", lines, got, want)
+			}
 		}
 	}
 }

@@ -172,3 +172,61 @@ func TestIdle_WatchAndTracking(t *testing.T) {
 		t.Errorf("a client that tracks what it reads hears %s, want the invalidation of t", shorten(got))
 	}
 }
+
+// What EXEC's reply says is known too: whoever reads in a transaction, again and again, changes the key once, and doesn't fail those of
+// others who watch it.
+func TestIdle_ReadInTransaction(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	g := startGate(t, r.upstream()+"rules:\n  - expiry: {idle: 30m}\n")
+	watches, reads, behind := dial(t, g.addr), dial(t, g.addr), dial(t, r.addr)
+	pieces := func(lines ...string) {
+		reads.wantLine(ok, "MULTI")
+		for _, line := range lines {
+			reads.wantLine("+QUEUED\r\n", line)
+		}
+		if got := reads.do("EXEC"); !strings.HasPrefix(got, "*") {
+			t.Fatalf("EXEC = %q", got)
+		}
+	}
+	atOnce := func(lines ...string) {
+		request := encode("MULTI")
+		for _, line := range lines {
+			request += encode(strings.Fields(line)...)
+		}
+		reads.send(request + encode("EXEC"))
+		for range len(lines) + 1 {
+			reads.read()
+		}
+		if got := reads.read(); !strings.HasPrefix(got, "*") {
+			t.Fatalf("EXEC = %q", got)
+		}
+	}
+	for i, transact := range []func(...string){pieces, atOnce} {
+		h, s := fmt.Sprint("h", i), fmt.Sprint("s", i)
+		behind.want(one, "HSET", h, "f", "v")
+		behind.want(ok, "SET", s, "v")
+		transact("HGETALL "+h, "EXISTS "+s, "GET "+s) // puts both back
+		wantTTL(t, behind, h, 1800)
+		wantTTL(t, behind, s, 1800)
+		watches.wantLine(ok, "WATCH "+h+" "+s)
+		transact("HGETALL "+h, "GET "+s)
+		watches.wantLine(ok, "MULTI")
+		watches.wantLine("+QUEUED\r\n", "SET done v")
+		watches.wantLine("*1\r\n+OK\r\n", "EXEC")
+
+		// What has not been there is not known.
+		transact("GET new"+s, "HGETALL new"+h)
+		behind.want(ok, "SET", "new"+s, "v", "EX", "50")
+		behind.want(one, "HSET", "new"+h, "f", "v")
+		transact("GET new"+s, "HGETALL new"+h)
+		wantTTL(t, behind, "new"+s, 1800)
+		wantTTL(t, behind, "new"+h, 1800)
+
+		// What comes later in the transaction ends it.
+		transact("GET "+s, "EXPIRE "+s+" 50", "HGETALL "+h)
+		wantTTL(t, behind, s, 50)
+		transact("GET " + s)
+		wantTTL(t, behind, s, 1800)
+	}
+}

@@ -20,18 +20,34 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// The cost of one command must not depend on how many rules there are for other keys.
+// The cost of one command must not depend on how many rules there are for other keys: neither where a client's keys are of one kind, nor (MIX) where
+// each key is of another kind than the one before.
 func BenchmarkDecide_Rules(b *testing.B) {
-	for _, n := range []int{1, 1000} {
-		var c Config
-		for i := range n {
-			c.Rules = append(c.Rules, RuleConfig{Keys: []string{fmt.Sprintf("class%d:*", i)},
-				Expiry: &ExpiryConfig{Default: duration(b, "30m"), Max: duration(b, "12h")}})
+	for _, c := range []struct{ name, line string }{{"GET", "GET class%d:1"}, {"SET", "SET class%d:1 v"}, {"MIX", "GET class%d:1"}} {
+		for _, n := range []int{1, 10, 1000} {
+			p := mustNew(b, manyClasses(b, n))
+			requests := []*Request{request(b, words(fmt.Sprintf(c.line, n-1)))}
+			for i := 1; i < 16 && c.name == "MIX"; i++ {
+				requests = append(requests, request(b, words(fmt.Sprintf(c.line, i*61%n))))
+			}
+			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				var plan Plan
+				for i := 0; b.Loop(); i++ {
+					p.Decide(requests[i%len(requests)], &plan)
+				}
+			})
 		}
-		p := mustNew(b, c)
-		r := request(b, words(fmt.Sprintf("SET class%d:1 v", n-1)))
-		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmark(b, p, r) })
 	}
+}
+
+// manyClasses has so many rules, each for a kind of keys.
+func manyClasses(b *testing.B, n int) (c Config) {
+	for i := range n {
+		c.Rules = append(c.Rules, RuleConfig{Keys: []string{fmt.Sprintf("class%d:*", i)},
+			Expiry: &ExpiryConfig{Default: duration(b, "30m"), Max: duration(b, "12h")}})
+	}
+	return c
 }
 
 func benchmark(b *testing.B, p *Policy, r *Request) {

@@ -118,7 +118,7 @@ func checkExpiry(t *testing.T, p *Policy, r *Request, plan *Plan) {
 		return
 	}
 	e := &expiry{}
-	if at := p.index.find(r.Args[r.Names[0].Arg]); at != noSet {
+	if at := p.index.find(r.Args[r.Names[0].Arg], nil); at != noSet {
 		for _, rule := range p.sets[at].rules {
 			if x, ok := rule.(*expiry); ok {
 				e = x

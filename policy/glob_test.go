@@ -140,6 +140,7 @@ func TestIndex(t *testing.T) {
 			globs = append(globs, compileGlob(word(5)))
 			x.add(globs[set], set)
 		}
+		var h hint
 		for range 200 {
 			name := []byte(strings.NewReplacer("*", "x", "?", "y", "[ab]", "a").Replace(word(6)))
 			want := noSet
@@ -149,8 +150,11 @@ func TestIndex(t *testing.T) {
 					break
 				}
 			}
-			if got := x.find(name); got != want {
+			if got := x.find(name, nil); got != want {
 				t.Fatalf("round %d: %q in %q: set %d, want %d", round, name, globs, got, want)
+			}
+			if got := x.find(name, &h); got != want {
+				t.Fatalf("round %d: %q in %q after others: set %d, want %d", round, name, globs, got, want)
 			}
 		}
 	}
@@ -166,7 +170,7 @@ func BenchmarkIndex(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if x.find(name) != n-1 {
+				if x.find(name, nil) != n-1 {
 					b.Fatal("not found")
 				}
 			}

@@ -18,6 +18,7 @@ type node struct {
 	label string      // what this node adds to its parent's beginning
 	some  []inNode    // patterns that begin so and have to be matched, by set
 
+	path   string  // the whole literal beginning; empty where no pattern ends
 	firsts string  // first bytes of the children's labels
 	kids   []*node // in the order of firsts
 }
@@ -38,6 +39,7 @@ func (x *index) add(g glob, set int) {
 		x.root = newNode("")
 	}
 	n := x.root.grow(g.literal)
+	n.path = g.literal
 	switch {
 	case g.rest == "":
 		n.whole = min(n.whole, set)
@@ -107,16 +109,30 @@ func (n *node) oneOfFew(c byte) *node {
 	return nil
 }
 
-// find returns the first set that matches name, noSet if none does.
-func (x *index) find(name []byte) int {
-	found := noSet
+// hint is what a search has found out about names that begin as its own did, for the next one: most keys of a client are of one kind.
+type hint struct {
+	index   *index // where it holds; nil: nowhere
+	literal string // names that go on behind this
+	set     int    // belong to this set
+}
+
+// find returns the first set that matches name, noSet if none does. It heeds the last search's hint, and leaves one; h may be nil.
+func (x *index) find(name []byte, h *hint) int {
+	if h != nil && h.index == x && len(name) > len(h.literal) && string(name[:len(h.literal)]) == h.literal {
+		return h.set
+	}
+	found, plain := noSet, h != nil
 	for n := x.root; n != nil; {
 		found = min(found, n.all)
 		if len(n.some) > 0 {
-			found = n.findSome(name, found)
+			found, plain = n.findSome(name, found), false
 		}
 		if len(name) == 0 {
 			return min(found, n.whole)
+		}
+		if plain && n.firsts == "" && n.path != "" { // whatever comes now, nothing else can match
+			*h = hint{x, n.path, found}
+			return found
 		}
 		if n = n.kid(name[0]); n == nil {
 			break

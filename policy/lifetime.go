@@ -146,7 +146,7 @@ func (p *Policy) stayIn(r *Request, plan *Plan) {
 
 // expiryOf is the expiry rule of a key, by the client's name for it; nil if it has none.
 func (p *Policy) expiryOf(key []byte) *expiry {
-	if at := p.index.find(key); at != noSet {
+	if at := p.index.find(key, nil); at != noSet {
 		for _, rule := range p.sets[at].rules {
 			if e, ok := rule.(*expiry); ok {
 				return e

@@ -8,7 +8,7 @@ type Match struct {
 
 // Match tells which rule a key of that name belongs to.
 func (p *Policy) Match(name []byte) Match {
-	at := p.index.find(name)
+	at := p.index.find(name, nil)
 	if at == noSet {
 		return Match{-1, -1}
 	}

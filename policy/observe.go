@@ -63,7 +63,7 @@ func (p *Policy) Observed(r *Request, kind string) string {
 	for i, name := range r.Names {
 		switch name.Kind {
 		case command.In, command.Out:
-			if at := p.index.find(r.Args[name.Arg]); at != noSet {
+			if at := p.index.find(r.Args[name.Arg], nil); at != noSet {
 				about = append(about, p.sets[at])
 			}
 		case command.Sub:

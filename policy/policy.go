@@ -49,6 +49,7 @@ type Plan struct {
 	Replica bool // a replica may answer
 	Nearest bool // it, or the master, whoever answers soonest
 
+	near     hint     // where the last key's set was found; outlives the plan
 	argbuf   [][]byte // backs Args, so that planning doesn't allocate
 	text     []byte   // backs the numbers in Args
 	opts     options  // of a command that takes SET's or GETEX's, parsed once for all rules
@@ -61,7 +62,7 @@ type Plan struct {
 
 // reset makes the plan a zero one but for the buffers.
 func (p *Plan) reset() {
-	*p = Plan{Bounds: p.Bounds[:0], Marks: p.Marks[:0], argbuf: p.argbuf[:0], text: p.text[:0]}
+	*p = Plan{Bounds: p.Bounds[:0], Marks: p.Marks[:0], near: p.near, argbuf: p.argbuf[:0], text: p.text[:0]}
 }
 
 // refuse drops everything else that was planned.
@@ -193,7 +194,7 @@ func (p *Policy) applySets(r *Request, plan *Plan) {
 		switch name.Kind {
 		case command.In, command.Out:
 			keys++
-			at := p.index.find(r.Args[name.Arg])
+			at := p.index.find(r.Args[name.Arg], &plan.near)
 			if at == noSet {
 				continue
 			}
@@ -221,7 +222,7 @@ func (p *Policy) applySets(r *Request, plan *Plan) {
 // ValueLimit is the longest value in bytes that may be handed out of a key, by the client's name for it, and the rule that says
 // so. 0: any.
 func (p *Policy) ValueLimit(key []byte) (limit int64, rule string) {
-	if at := p.index.find(key); at != noSet {
+	if at := p.index.find(key, nil); at != noSet {
 		for _, each := range p.sets[at].rules {
 			if s, ok := each.(*size); ok {
 				return s.value, s.name
@@ -272,7 +273,7 @@ func (s *ruleSet) mayHold(literal []byte) bool {
 func (p *Policy) RuleName(r *Request) string {
 	for _, name := range r.Names {
 		if name.Kind == command.In || name.Kind == command.Out {
-			if at := p.index.find(r.Args[name.Arg]); at != noSet {
+			if at := p.index.find(r.Args[name.Arg], nil); at != noSet {
 				return p.sets[at].name
 			}
 			return ""

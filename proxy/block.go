@@ -218,7 +218,8 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 	own.pump.expect(true, own.pump.lines)
 	s.slots[0].many = own.topics.confirmations(c)
 	s.batch.Count, s.batch.Max = s.slots[0].many, s.srv.cfg.Output
-	err = own.pump.send(ctx, &s.batch, true, false)
+	all := s.together(c)
+	err = own.pump.send(ctx, &s.batch, len(all) == 1, false)
 	if err == nil {
 		select {
 		case <-own.pump.done:
@@ -234,8 +235,10 @@ func (s *Session) subscribe(ctx context.Context, c cmd) {
 		s.unavailable(err)
 		return
 	}
-	if !isError(s.batch.Replies[0].Raw) {
-		own.topics.change(c, &s.tenant.live.globs)
+	for i, each := range all {
+		if sl := &s.slots[i]; !sl.text && !isError(s.batch.Replies[sl.first].Raw) {
+			own.topics.change(each, &s.tenant.live.globs)
+		}
 	}
 	own.pump.expect(!own.topics.none(), own.pump.lines)
 	s.describe()

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	firstBlock = 16 << 10  // bytes of the buffer that a first read goes into
+	firstBlock = 16 << 10  // bytes of the buffer that a first read goes into, unless the last one was a short one
+	shortRead  = 2 << 10   // bytes, up to which a read is one
 	longRead   = 8 << 10   // a read of so many bytes looks like a part of a long pipeline
 	drainBytes = 256 << 10 // read at once at most, so that a deep pipeline travels in few large batches
 )
@@ -37,6 +38,7 @@ type reader struct {
 	check      check  // of the command at start
 
 	got    int   // bytes of the read under way
+	long   bool  // the last read was not a short one
 	total  int64 // bytes ever
 	reads  uint  // how often what next returned has become invalid
 	lost   error // the connection is over once the commands that have arrived are handed out
@@ -239,10 +241,11 @@ func (r *reader) more() error {
 // drain reads until the socket has no more, or a batch is large enough. It returns false when nothing was there: the
 // runtime then calls it again once there is.
 func (r *reader) drain(fd uintptr) (done bool) {
+	defer func() { r.long = r.got > shortRead || !done && r.long }()
 	for r.got < drainBytes {
 		r.makeRoom()
 		room := r.block.data[r.end:]
-		n, err := syscall.Read(int(fd), room)
+		n, err := quickRead(fd, room)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -273,8 +276,10 @@ func (r *reader) makeRoom() {
 	switch {
 	case r.block == nil && r.raw == nil: // this one has to be kept while the client is silent
 		r.block = borrowBlock(blockSizes[0])
-	case r.block == nil:
+	case r.block == nil && r.long:
 		r.block = borrowBlock(firstBlock)
+	case r.block == nil:
+		r.block = borrowBlock(blockSizes[0])
 	case r.end == len(r.block.data):
 		n := r.buffered()
 		size := 2 * n

@@ -106,6 +106,8 @@ func (s *Session) send(c cmd) {
 		n += more
 	}
 	s.batch.Count += n
+	// MULTI and WATCH are answered at once.
+	queues := s.tx.open && c.spec.State != command.Begin && c.spec.State != command.Watch && c.spec.State != command.End
 	switch {
 	case wrap:
 		s.batch.Req = append(s.batch.Req, "*1\r\n$4\r\nEXEC\r\n"...)
@@ -114,7 +116,7 @@ func (s *Session) send(c cmd) {
 	case s.tx.open && c.spec.State == command.End:
 		sl.exec, sl.start, sl.end = true, s.tx.start, len(s.inTx)
 		sl.marks, sl.lastMark = s.tx.marks, len(s.marks)
-	case s.tx.open && c.spec.State != command.Begin && c.spec.State != command.Watch: // those two are answered at once
+	case queues:
 		s.inTx = append(s.inTx, queued{slot: sl, before: before, extra: n})
 		sl.edit, sl.limit = command.Opaque, 0
 	}
@@ -124,7 +126,11 @@ func (s *Session) send(c cmd) {
 		s.limitLast(sl.limit)
 	}
 	if len(p.Marks) > 0 {
-		s.mark(&sl)
+		s.mark(&sl, before)
+	}
+	if queues {
+		sl.marks, sl.lastMark = 0, 0 // EXEC has them
+		s.tx.elems += before + 1 + n
 	}
 	s.slots = append(s.slots, sl)
 }

@@ -125,7 +125,7 @@ func TestSlowLog(t *testing.T) {
 	*l = slowLog{threshold: 10 * time.Millisecond, ring: make([]SlowEntry, 0, 3)}
 	c := cmd{spec: command.ByName("GET"), args: [][]byte{[]byte("GET"), []byte("sess:secret-of-somebody")}}
 	for i := range 5 {
-		l.add(s, &timing{first: c, read: uint(i % 2), n: i, upstream: time.Second}, 2*time.Second)
+		l.add(s, &timing{began: time.Duration(i) * time.Second, first: c, read: uint(i % 2), n: i, upstream: time.Second}, 2*time.Second)
 	}
 	got := l.latest(2)
 	if len(got) != 2 || got[0].ID != 5 || got[1].ID != 4 || got[0].Commands != 4 || got[0].Client.Name != "web-1" {
@@ -139,6 +139,27 @@ func TestSlowLog(t *testing.T) {
 	}
 	if !l.is(10*time.Millisecond) || l.is(9*time.Millisecond) {
 		t.Error("the threshold is not 10 ms")
+	}
+}
+
+// Where everything is slow, the log takes as many entries a second as it holds, and no more.
+func TestSlowLog_Flood(t *testing.T) {
+	s, _ := counting(t, true)
+	s.about.Store(&about{})
+	l := &s.srv.slow
+	*l = slowLog{threshold: 10 * time.Millisecond, ring: make([]SlowEntry, 0, 3)}
+	for i := range 10 {
+		l.add(s, &timing{n: i}, 20*time.Millisecond)
+	}
+	if got := l.latest(9); len(got) != 3 || got[0].ID != 3 {
+		t.Errorf("of ten entries in a second it keeps %+v, want the first three", got)
+	}
+	l.add(s, &timing{began: time.Second, n: 10}, 20*time.Millisecond)
+	if got := l.latest(9); len(got) != 3 || got[0].ID != 11 || got[1].ID != 3 {
+		t.Errorf("a second later it has %+v, want the next one, under 11", got)
+	}
+	if n := testing.AllocsPerRun(100, func() { l.add(s, &timing{began: time.Second}, 20*time.Millisecond) }); n > 1 { // the log fills up once
+		t.Errorf("%v allocations for an entry that is left out", n)
 	}
 }
 

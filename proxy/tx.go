@@ -17,6 +17,7 @@ type transaction struct {
 	moves bool  // a SELECT is queued
 	start int   // where it begins in the flight's inTx
 	marks int   // where it begins in the flight's marks
+	elems int   // elements that EXEC's array will have
 	slot  int   // of its keys so far, in front of a cluster; upstream.NoSlot: it has had none
 	size  int   // about what those that are kept take, in bytes
 	kept  []cmd // in front of a cluster: those that wait for a node, its MULTI first

@@ -108,7 +108,7 @@ func (r row) markdown(names []string, notes *footnotes) string {
 	p := r[0].program
 	if why := p.missing + p.broken; why != "" {
 		first, _, _ := strings.Cut(why, "\n")
-		return fmt.Sprintf("| %s | not run%s |%s |\n", p.Name, notes.mark(p.Name+": "+first), strings.Repeat(" |", len(names)))
+		return fmt.Sprintf("| %s | not run%s |%s |\n", p.Name, notes.mark(first), strings.Repeat(" |", len(names)))
 	}
 	cells := []string{p.Name, r[0].report.version}
 	for _, name := range names {
@@ -134,21 +134,19 @@ func (r row) others(names []string) []string {
 	return others
 }
 
-// cell puts the outcomes of a check in all modes into one: the worst.
+// cell puts the outcomes of a check in all modes into one. What is known in some mode counts more than what is skipped in another.
 func (r row) cell(name string, notes *footnotes) string {
 	cell := ""
-	worst := passed
 	for _, result := range r {
 		for _, c := range result.report.checks {
-			if c.name != name {
-				continue
-			}
-			if cell == "" || c.outcome > worst {
-				worst = c.outcome
-				cell = map[outcome]string{passed: "✓", skipped: "–"}[c.outcome]
-			}
-			if c.outcome >= differs {
-				cell = "✗" + notes.mark(fmt.Sprintf("%s, %s (%s): %s", result.program.Name, name, result.mode.name, c.why))
+			switch {
+			case c.name != name:
+			case c.outcome >= differs:
+				return "✗" + notes.mark(fmt.Sprintf("%s (%s): %s", name, result.mode.name, c.why))
+			case c.outcome == passed:
+				cell = "✓"
+			case cell == "":
+				cell = "–"
 			}
 		}
 	}

@@ -80,13 +80,13 @@ static int rules(void)
     return mode && strcmp(mode, "rules") == 0;
 }
 
-// A TTL in seconds is what Redis would say, a second or two later; under rules it is only known to be within them.
+// A TTL in seconds is what Redis would say, a few seconds later; under rules it is only known to be within them.
 static inline int is_ttl(long long want, long long got)
 {
     if (rules()) {
         return 1 <= got && got <= 43200;
     }
-    return want < 0 ? got == want : want - 2 <= got && got <= want;
+    return want < 0 ? got == want : want - 10 <= got && got <= want;
 }
 
 #endif

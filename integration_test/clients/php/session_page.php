@@ -29,7 +29,8 @@ switch (parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
         exit;
     case '/unlock':
         session_write_close();
-        usleep(500000);
+        touch(getenv('SCRATCH') . '/unlocked');
+        usleep(3000000);
         exit;
     case '/logout':
         session_destroy();

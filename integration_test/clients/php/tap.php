@@ -76,21 +76,21 @@ function brief($value): string
     return strlen($text) > 200 ? substr($text, 0, 200) . '...' : $text;
 }
 
-/** A TTL in seconds is what Redis would say, a second or two later; under rules it is only known to be within them. */
+/** A TTL in seconds is what Redis would say, a few seconds later; under rules it is only known to be within them. */
 function ttl(int $want, int $got): void
 {
-    [$low, $high] = RULES ? [1, 43200] : [$want < 0 ? $want : $want - 2, $want];
+    [$low, $high] = RULES ? [1, 43200] : [$want < 0 ? $want : $want - 10, $want];
     yes($low <= $got && $got <= $high, "a TTL of $got, want $low to $high");
 }
 
-/** Waits until $holds says something true, at most 5 seconds, and returns it. */
-function eventually(string $what, callable $holds)
+/** Waits until $holds says something true, and returns it. */
+function eventually(string $what, callable $holds, int $seconds = 5)
 {
-    for ($end = microtime(true) + 5; ; usleep(5000)) {
+    for ($end = microtime(true) + $seconds; ; usleep(5000)) {
         if ($value = $holds()) {
             return $value;
         }
-        yes(microtime(true) < $end, "not within 5 s: $what");
+        yes(microtime(true) < $end, "not within $seconds s: $what");
     }
 }
 

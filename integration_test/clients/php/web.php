@@ -18,7 +18,7 @@ function serve(string $page, array $settings = [], array $environment = []): str
     $files = [['file', '/dev/null', 'r'], ['file', $log, 'a'], ['file', $log, 'a']];
     $server = proc_open($command, $files, $pipes, null, $environment + ['PHP_CLI_SERVER_WORKERS' => '20'] + getenv());
     $pid = proc_get_status($server)['pid'];
-    eventually('the workers of php -S are there', fn () => count(workers($pid)) === 20 && @fsockopen('tcp://' . $addr));
+    eventually('the workers of php -S are there', fn () => count(workers($pid)) === 20 && @fsockopen('tcp://' . $addr), 30);
     register_shutdown_function(function () use ($pid) {
         foreach ([...workers($pid), $pid] as $each) {
             posix_kill($each, SIGTERM);
