@@ -1,5 +1,5 @@
-// Pages runs the pages of the documentation as they are printed: README.md in a fresh clone, the recipes and some others
-// in an empty directory each. README.md in this directory says how pages are written.
+// Pages runs the pages of the documentation as they are printed: README.md and those of examples in a fresh clone, the recipes
+// and some others in an empty directory each. README.md in this directory says how pages are written.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 func main() {
 	only := flag.String("only", "", "run the pages whose names match this `regexp`")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: pages [-only regexp] [page ...]   (in the root of the repository; the default are README.md, some of docs/*.md, and docs/recipes/*.md)")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: pages [-only regexp] [page ...]   (in the root of the repository; the default are README.md, some of docs/*.md, examples/odoo/README.md, and docs/recipes/*.md)")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -41,7 +41,7 @@ func main() {
 func runAll(ctx context.Context, pattern *regexp.Regexp, pages []string) error {
 	if len(pages) == 0 {
 		recipes, _ := filepath.Glob("docs/recipes/*.md")
-		pages = append([]string{"README.md", "docs/running.md", "docs/capacity.md", "docs/admin-api.md"}, recipes...)
+		pages = append([]string{"README.md", "docs/running.md", "docs/capacity.md", "docs/admin-api.md", "examples/odoo/README.md"}, recipes...)
 	}
 	pages = slices.DeleteFunc(pages, func(page string) bool { return !pattern.MatchString(page) })
 	if len(pages) == 0 {
@@ -115,7 +115,7 @@ func (r *run) describe(err error) string {
 	return text + strings.TrimRight(f.what, "\n")
 }
 
-// inDirectory runs a page in a directory of its own, which for README is a fresh clone.
+// inDirectory runs a page in a directory of its own, which for README and examples is a fresh clone.
 func (r *run) inDirectory(ctx context.Context, blocks []block, bin string) error {
 	scratch, err := os.MkdirTemp("", "pages-")
 	if err != nil {
@@ -123,7 +123,7 @@ func (r *run) inDirectory(ctx context.Context, blocks []block, bin string) error
 	}
 	defer os.RemoveAll(scratch)
 	r.dir = filepath.Join(scratch, "page")
-	if r.path == "README.md" {
+	if r.path == "README.md" || strings.HasPrefix(r.path, "examples/") {
 		err = clone(r.dir)
 	} else {
 		err = os.Mkdir(r.dir, 0o755)

@@ -70,9 +70,10 @@ func diff(want, got []string) string {
 	return out.String()
 }
 
-// lines splits text, without blank lines at its end: in a transcript they only set commands apart.
+// lines splits text, without blank lines at its end: in a transcript they only set commands apart. Nobody sees the "\r" that INFO has at
+// the end of a line.
 func lines(text string) []string {
-	text = strings.TrimRight(text, " \n")
+	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), " \n")
 	if text == "" {
 		return nil
 	}
