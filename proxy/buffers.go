@@ -15,6 +15,9 @@ var (
 	blockPools [len(blockSizes)]sync.Pool
 )
 
+// firstArgs is how many arguments a block has room for at first: those of a command or a few.
+const firstArgs = 16
+
 // borrowBlock returns a block of at least size bytes, with anything in it.
 func borrowBlock(size int) *block {
 	for i, s := range blockSizes {
@@ -45,7 +48,7 @@ func (b *block) giveBack() {
 func (b *block) room(n int) [][]byte {
 	used := len(b.args)
 	if cap(b.args)-used < n {
-		b.args = make([][]byte, 0, max(n, 2*cap(b.args), 64))
+		b.args = make([][]byte, 0, max(n, 2*cap(b.args), firstArgs))
 		used = 0
 	}
 	return b.args[used:used:cap(b.args)]

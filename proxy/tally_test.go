@@ -142,27 +142,6 @@ func TestSlowLog(t *testing.T) {
 	}
 }
 
-// Where everything is slow, the log takes as many entries a second as it holds, and no more.
-func TestSlowLog_Flood(t *testing.T) {
-	s, _ := counting(t, true)
-	s.about.Store(&about{})
-	l := &s.srv.slow
-	*l = slowLog{threshold: 10 * time.Millisecond, ring: make([]SlowEntry, 0, 3)}
-	for i := range 10 {
-		l.add(s, &timing{n: i}, 20*time.Millisecond)
-	}
-	if got := l.latest(9); len(got) != 3 || got[0].ID != 3 {
-		t.Errorf("of ten entries in a second it keeps %+v, want the first three", got)
-	}
-	l.add(s, &timing{began: time.Second, n: 10}, 20*time.Millisecond)
-	if got := l.latest(9); len(got) != 3 || got[0].ID != 11 || got[1].ID != 3 {
-		t.Errorf("a second later it has %+v, want the next one, under 11", got)
-	}
-	if n := testing.AllocsPerRun(100, func() { l.add(s, &timing{began: time.Second}, 20*time.Millisecond) }); n > 1 { // the log fills up once
-		t.Errorf("%v allocations for an entry that is left out", n)
-	}
-}
-
 func TestKeyForm(t *testing.T) {
 	short, hashed := KeyForm{Secret: []byte("a")}, KeyForm{Secret: []byte("a"), Hashed: true}
 	for _, key := range []string{"sess:0123456789abcdef", "0123456789abcdef", "0123456789abcdefgh:data", "a\x00b:c", "\xff:x", ":x", ""} {

@@ -1,5 +1,5 @@
-// Pages runs the pages of the documentation as they are printed: README.md and those of examples in a fresh clone, the recipes
-// and some others in an empty directory each. README.md in this directory says how pages are written.
+// Pages runs the pages of the documentation as they are printed: those called README.md in a fresh clone, the recipes and some others
+// in an empty directory each. README.md in this directory says how pages are written.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 func main() {
 	only := flag.String("only", "", "run the pages whose names match this `regexp`")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: pages [-only regexp] [page ...]   (in the root of the repository; the default are README.md, some of docs/*.md, examples/odoo/README.md, and docs/recipes/*.md)")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: pages [-only regexp] [page ...]   (in the root of the repository; the default are README.md, some of docs/*.md, examples/*/README.md and docs/recipes/*.md)")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -115,7 +115,7 @@ func (r *run) describe(err error) string {
 	return text + strings.TrimRight(f.what, "\n")
 }
 
-// inDirectory runs a page in a directory of its own, which for README and examples is a fresh clone.
+// inDirectory runs a page in a directory of its own, which for a README is a fresh clone.
 func (r *run) inDirectory(ctx context.Context, blocks []block, bin string) error {
 	scratch, err := os.MkdirTemp("", "pages-")
 	if err != nil {
@@ -123,7 +123,7 @@ func (r *run) inDirectory(ctx context.Context, blocks []block, bin string) error
 	}
 	defer os.RemoveAll(scratch)
 	r.dir = filepath.Join(scratch, "page")
-	if r.path == "README.md" || strings.HasPrefix(r.path, "examples/") {
+	if filepath.Base(r.path) == "README.md" {
 		err = clone(r.dir)
 	} else {
 		err = os.Mkdir(r.dir, 0o755)
@@ -153,7 +153,7 @@ func updatePackages(ctx context.Context) error {
 // clone makes a clone of what is committed.
 func clone(to string) error {
 	if changes, err := exec.Command("git", "status", "--porcelain").Output(); err == nil && len(changes) > 0 {
-		fmt.Println("note: README.md is run as it stands here, in a clone of what is committed; there are uncommitted changes")
+		fmt.Println("note: a README is run as it stands here, in a clone of what is committed; there are uncommitted changes")
 	}
 	if output, err := exec.Command("git", "clone", "-q", ".", to).CombinedOutput(); err != nil {
 		return fmt.Errorf("git clone: %w\n%s", err, output)

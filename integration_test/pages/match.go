@@ -70,8 +70,7 @@ func diff(want, got []string) string {
 	return out.String()
 }
 
-// lines splits text, without blank lines at its end: in a transcript they only set commands apart. Nobody sees the "\r" that INFO has at
-// the end of a line.
+// lines splits text, without blank lines at its end: in a transcript they only set commands apart. INFO's lines end as in a protocol.
 func lines(text string) []string {
 	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), " \n")
 	if text == "" {
