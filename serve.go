@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -249,6 +250,9 @@ func (p *program) banner(log *zap.Logger, cfg config.Config, listeners []net.Lis
 		open[""] = open[""] || needsNothing && len(t.Listen) == 0
 		log.Info("tenant", zap.String("name", t.Name), zap.String("namespace", t.Namespace),
 			zap.Bool("password", len(t.All()) > 0), zap.Strings("rules", rules))
+	}
+	if !slices.ContainsFunc(cfg.Everyone(), func(t config.Tenant) bool { return len(t.Rules) > 0 || t.Namespace != "" }) {
+		log.Warn("there are no rules: everything passes as it is, and sessions live as long as applications say; rules are written in a file, see --config")
 	}
 	for i, p := range places(cfg) {
 		log.Info("listening", zap.Stringer("addr", p.at.At(listeners[i].Addr())), ofTenant(p.tenant))

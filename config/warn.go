@@ -47,6 +47,9 @@ func (p Places) Warnings(c Config) (all []Warning) {
 		}
 		t.Config.Warn(warn)
 		c.unreachable(t.Rules, warn)
+		if !c.upstreamOf(t).URL.sharded() {
+			withoutReplicas(t.Rules, warn)
+		}
 	}
 	slices.SortStableFunc(all, func(a, b Warning) int { return a.Origin.compare(b.Origin) })
 	return all
@@ -59,6 +62,24 @@ func (c Config) unreachable(rules []policy.RuleConfig, warn func(policy.Problem)
 			warn(policy.Problem{Path: fmt.Sprintf("rules[%d].size.value", i), Value: rule.Size.Value.String(),
 				Text: fmt.Sprintf("%s is above limits.bulk, %s: a longer argument ends the connection instead", rule.Size.Value, c.Limits.Bulk),
 				Hint: "lower it or raise limits.bulk"})
+		}
+	}
+}
+
+// upstreamOf is where the tenant's sessions are.
+func (c Config) upstreamOf(t Tenant) Upstream {
+	if t.Upstream != nil {
+		return *t.Upstream
+	}
+	return c.Upstream
+}
+
+// withoutReplicas warns of reads from replicas that nobody knows.
+func withoutReplicas(rules []policy.RuleConfig, warn func(policy.Problem)) {
+	for i, rule := range rules {
+		if rule.Reads != nil && rule.Reads.From != "master" {
+			warn(policy.Problem{Path: fmt.Sprintf("rules[%d].reads.from", i), Value: rule.Reads.From,
+				Text: "does nothing with this upstream: replicas are known in front of a Redis Cluster only", Hint: "remove it"})
 		}
 	}
 }

@@ -21,11 +21,24 @@ tenants:
     namespace: "b:"
     rules:
       - key_entropy: 64
+  - name: c
+    password: z
+    namespace: "c:"
+    rules:
+      - {keys: ["x"], reads: {from: master}}
+      - {reads: {from: replica}}
+  - name: d
+    password: w
+    namespace: "d:"
+    upstream: redis-cluster://n.example:7000
+    rules:
+      - {reads: {from: nearest}}
 `
 	want := []string{
 		`sessiongate.yaml:9:23: warning: tenants[0].rules[1].keys[1]: "b:1*" never matches: rules[0] ("b:*") comes first and takes these keys; remove the pattern, or put this rule before that one`,
 		`sessiongate.yaml:10:23: warning: tenants[0].rules[1].size.value: 64KiB is above limits.bulk, 1KiB: a longer argument ends the connection instead; lower it or raise limits.bulk`,
 		`sessiongate.yaml:15:22: warning: tenants[1].rules[0].key_entropy: goes by whole names, so that what they all begin with counts as if it were drawn by lot; say where the id stands, as in keys: ["sess:*"]`,
+		`sessiongate.yaml:21:24: warning: tenants[2].rules[1].reads.from: does nothing with this upstream: replicas are known in front of a Redis Cluster only; remove it`,
 	}
 	c, places, err := config.Read(config.Flags{File: "sessiongate.yaml"}, nil, files{"sessiongate.yaml": text}.read)
 	if err != nil {
