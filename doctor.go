@@ -69,6 +69,8 @@ func (p *program) doctor(ctx context.Context, f doctorFlags) error {
 	switch {
 	case f.address == "off":
 		c.Address = ""
+	case strings.Contains(f.address, "@"): // it isn't shown, as a login may stand in it
+		return usageError{errors.New("--address takes the address alone, without a login: host:port, tls://host:port or unix:///path")}
 	case f.address != "":
 		if err := new(config.Listener).UnmarshalText([]byte(f.address)); err != nil {
 			return usageError{fmt.Errorf("--address: %w", err)}

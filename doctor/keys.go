@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -41,6 +42,8 @@ func sample(ctx context.Context, client *redis.Client, most int, cfg audit.Confi
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	// Not faster than it takes to see them in the time that there is, so that clients notice nothing.
+	cfg.Rate = max(most/int(patience/time.Second-1), 1000)
 	cfg.Progress = func(p audit.Progress) {
 		if p.Keys >= int64(most) {
 			cancel()

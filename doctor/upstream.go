@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ func settingsOf(c Config, t *proxy.Tenant) config.Upstream {
 // reach looks at the servers of the tenant's upstream, if they can be reached.
 func (r *Report) reach(ctx context.Context, c Config, t *proxy.Tenant, settings config.Upstream, tenants []*proxy.Tenant) bool {
 	if err := await(ctx, t.Pool); err != nil {
-		r.add(Fail, "upstream", t.Pool.Addr(), fmt.Sprintf("can't be reached: %v", err), unreachable(err))
+		r.add(Fail, "upstream", t.Pool.Addr(), fmt.Sprintf("can't be reached: %v", err), unreachable(err, t.Pool.User()))
 		return false
 	}
 	for _, master := range t.Pool.Masters() {
@@ -77,7 +78,7 @@ func (r *Report) reach(ctx context.Context, c Config, t *proxy.Tenant, settings 
 	return true
 }
 
-// await waits until the upstream's health is known.
+// await waits until the upstream's health is known. One that is up but doesn't tell its version is looked at all the same.
 func await(ctx context.Context, p *upstream.Pool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -91,16 +92,25 @@ func await(ctx context.Context, p *upstream.Pool) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if up {
+				return nil
+			}
 			if why == nil {
-				why = errors.New("it doesn't answer INFO")
+				why = errors.New("it doesn't answer")
 			}
 			return why
 		}
 	}
 }
 
-// unreachable is what to do about an upstream that can't be reached.
-func unreachable(err error) string {
+// forbidden finds the command in what Redis says of one that its user may not send.
+var forbidden = regexp.MustCompile(`NOPERM .* run the '([^']+)' command`)
+
+// unreachable is what to do about an upstream that can't be reached, or not by that user.
+func unreachable(err error, user string) string {
+	if command := forbidden.FindStringSubmatch(err.Error()); command != nil {
+		return fmt.Sprintf("ACL SETUSER %s +%s", user, command[1])
+	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "NOAUTH"):
 		return "sessiongate.yaml: upstream.user and upstream.password, or upstream.password_file"
@@ -123,7 +133,7 @@ func (n *node) look(ctx context.Context) {
 	defer cancel()
 	began := time.Now()
 	if err := n.client.Ping(ctx).Err(); err != nil {
-		n.add(Fail, "upstream", n.at, fmt.Sprintf("doesn't answer: %v", err), unreachable(err))
+		n.add(Fail, "upstream", n.at, fmt.Sprintf("doesn't answer: %v", err), unreachable(err, n.pool.User()))
 		return
 	}
 	trip := time.Since(began)

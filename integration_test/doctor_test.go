@@ -112,6 +112,12 @@ func TestDoctor_Bad(t *testing.T) {
 	got = doctor(t, as("gate:upstream-pw"), 1, "--address", "off")
 	got.want(t, "FAIL", "permissions", `user "gate" lacks +expire, which rule "web" needs`, "ACL SETUSER gate +expire")
 	got.want(t, "warn", "keys", "can't be looked at", "+scan")
+	c.want(ok, "ACL", "SETUSER", "gate", "+expire", "+scan", "-info")
+	got = doctor(t, as("gate:upstream-pw"), 0, "--address", "off")
+	got.want(t, "warn", "upstream", "doesn't tell of itself", "ACL SETUSER gate +info")
+	c.want(ok, "ACL", "SETUSER", "gate", "+info", "-time")
+	got = doctor(t, as("gate:upstream-pw"), 1, "--address", "off")
+	got.want(t, "FAIL", "upstream", "NOPERM", "ACL SETUSER gate +time")
 	got = doctor(t, as("gate:wrong-secret"), 1, "--address", "off")
 	got.want(t, "FAIL", "upstream", "WRONGPASS", "upstream.password")
 
@@ -224,8 +230,8 @@ func TestDoctor_Files(t *testing.T) {
 	}
 	got = doctor(t, "upstream: memory://\n", 0, "--address", "off")
 	got.want(t, "warn", "upstream", "Sessiongate's own memory", "redis://")
-	for _, args := range [][]string{{"--sample", "-1"}, {"--address", "x"}, {"--tenant", "nosuch"}} {
-		if out, code := gatectl(t, append([]string{"doctor", "--upstream", r.url()}, args...)...); code != 2 {
+	for _, args := range [][]string{{"--sample", "-1"}, {"--address", "x"}, {"--tenant", "nosuch"}, {"--address", "redis://:sesame@h:1"}} {
+		if out, code := gatectl(t, append([]string{"doctor", "--upstream", r.url()}, args...)...); code != 2 || strings.Contains(out, "sesame") {
 			t.Errorf("doctor %q ends with %d: %s", args, code, out)
 		}
 	}

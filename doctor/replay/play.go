@@ -170,12 +170,12 @@ func (t *take) compare(c *conn, w want, args []string, now *Result) error {
 	for i := range w.forms {
 		if w.forms[i].matches(got, t.Rules) {
 			if i > 0 {
-				now.Tolerated = append(now.Tolerated, t.shown(args)+": "+got.String())
+				now.Tolerated = append(now.Tolerated, t.shown(args)+": "+got.without(t.Password).String())
 			}
 			return nil
 		}
 	}
-	return fmt.Errorf("line %d: %s is answered %s, want %s", w.line, t.shown(args), got, w.text)
+	return fmt.Errorf("line %d: %s is answered %s, want %s", w.line, t.shown(args), got.without(t.Password), w.text)
 }
 
 // shown is a request for people, without passwords.
@@ -206,7 +206,7 @@ func (t *take) surplus() error {
 	}
 	got, err := c.read(t.patience())
 	if err == nil && got.text != marker {
-		err = fmt.Errorf("there is a reply too many: %s", got)
+		err = fmt.Errorf("there is a reply too many: %s", got.without(t.Password))
 	}
 	return err
 }

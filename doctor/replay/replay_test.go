@@ -123,6 +123,8 @@ func TestPlay(t *testing.T) {
 		{"", []string{"+OK\r\n", ":1\r\n", ":1\r\n"}, "", "a reply too many"},
 		{"", []string{"+OK\r\n"}, "", "the connection is lost"},
 		{"pw", []string{"-WRONGPASS\r\n", "+OK\r\n", ":1\r\n", marker}, "", "AUTH *** is answered -WRONGPASS"},
+		{"pw", []string{"-ERR unknown command, with args beginning with: 'pw'\r\n", "+OK\r\n", ":1\r\n", marker}, "", "beginning with: '***'"},
+		{"pw", []string{"*2\r\n+pw\r\n:1\r\n", "+OK\r\n", ":1\r\n", marker}, "", "is answered [+*** :1]"},
 	} {
 		p, heard := echo(t, tt.replies...)
 		p.Password = tt.password

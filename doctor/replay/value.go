@@ -53,6 +53,22 @@ func (v value) String() string {
 	return map[byte]string{'*': "", '%': "map", '~': "~", '>': ">"}[v.kind] + "[" + strings.Join(all, " ") + "]"
 }
 
+// without is the reply as people may see it: an error may quote the arguments of a command, and a password with them.
+func (v value) without(secret string) value {
+	if secret == "" {
+		return v
+	}
+	v.text = strings.ReplaceAll(v.text, secret, "***")
+	if v.items != nil {
+		items := make([]value, len(v.items))
+		for i := range v.items {
+			items[i] = v.items[i].without(secret)
+		}
+		v.items = items
+	}
+	return v
+}
+
 func shortened(text string) string {
 	const longest = 200
 	if len(text) > longest {

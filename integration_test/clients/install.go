@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,9 +43,12 @@ func installDirectory(ctx context.Context, o options, d *directory) {
 	build(ctx, o, d)
 	for _, p := range d.Programs {
 		if len(p.NPM) > 0 && p.missing == "" {
-			if err := installNPM(ctx, o, p); err != nil {
+			err := installNPM(ctx, o, p)
+			if err != nil {
 				p.missing = err.Error()
 			}
+			// Each of the others would take as long to find that out.
+			o.noInstall = o.noInstall || errors.Is(err, errOffline)
 		}
 		if p.missing == "" && p.broken == "" {
 			p.missing = withoutInterpreter(p)
@@ -121,6 +126,11 @@ func checkDebian(ctx context.Context, directories []*directory) {
 	}
 }
 
+var errOffline = errors.New("the registry can't be reached")
+
+// unreachable finds that in what npm says.
+var unreachable = regexp.MustCompile(`\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b`)
+
 // installNPM installs the program's packages into the user's cache, once for these versions.
 func installNPM(ctx context.Context, o options, p *program) error {
 	var specs []string
@@ -152,8 +162,11 @@ func installNPM(ctx context.Context, o options, p *program) error {
 	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private": true}`), 0o644); err != nil {
 		return err
 	}
-	line := append([]string{"npm", "install", "--no-audit", "--no-fund", "--no-save"}, specs...)
+	line := append([]string{"npm", "install", "--no-audit", "--no-fund", "--no-save", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=10000"}, specs...)
 	if out, err := command(ctx, o, dir, line...); err != nil {
+		if unreachable.MatchString(out) {
+			err = fmt.Errorf("%w: %w", errOffline, err)
+		}
 		return fmt.Errorf("npm install: %w: %s", err, lastLines(out, 5))
 	}
 	return os.Rename(dir, p.modules) // so that what is there is whole

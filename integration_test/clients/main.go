@@ -111,14 +111,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	failed := summarise(out, results)
-	if o.page != "" {
-		if err := writePage(filepath.Join(o.root, o.page), results); err != nil {
-			return err
-		}
-	}
-	if failed > 0 {
+	ran, failed := summarise(out, results)
+	switch {
+	case failed > 0: // the page would tell of a difference that is none
 		return fmt.Errorf("%d failed, see above", failed)
+	case ran == 0:
+		return errors.New("nothing was run: all of it is missing, see above")
+	case o.page != "":
+		return writePage(filepath.Join(o.root, o.page), results)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ type mode struct {
 const (
 	namespace  = "app:"
 	password   = "matrix-password"
-	maxTTL     = 12 * time.Hour
+	idle       = 30 * time.Minute // no expiry is longer, whatever a command says
 	maxLockTTL = 5 * time.Minute
 )
 

@@ -58,3 +58,23 @@ func TestWritePageWithoutMarkers(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Every program of the lists has its row in the page.
+func TestPageIsComplete(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	directories, err := load(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range directories {
+		for _, p := range d.Programs {
+			if !strings.Contains(string(page), "\n| "+p.Name+" | ") {
+				t.Errorf("docs/compatibility.md has no row of %s: run make test-clients ARGS=\"-write docs/compatibility.md\"", p)
+			}
+		}
+	}
+}

@@ -63,8 +63,8 @@ func indented(text string) string {
 	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n          ")
 }
 
-// summarise prints the last line and returns how many failed.
-func summarise(out io.Writer, results []result) (failed int) {
+// summarise prints the last line and returns how many were run, and how many of them failed.
+func summarise(out io.Writer, results []result) (ran, failed int) {
 	var passed, missing int
 	for _, r := range results {
 		switch {
@@ -77,5 +77,5 @@ func summarise(out io.Writer, results []result) (failed int) {
 		}
 	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d missing\n", passed, failed, missing)
-	return failed
+	return passed + failed, failed
 }

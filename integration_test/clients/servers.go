@@ -86,13 +86,17 @@ func (s *server) blame(err error) (faults []string) {
 		return append(faults, err.Error())
 	}
 	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
 		for _, sign := range []string{`"level":"error"`, `"level":"fatal"`, "panic", "DATA RACE", "fatal error"} {
 			if strings.Contains(lines.Text(), sign) {
 				faults = append(faults, "Sessiongate's log: "+lines.Text())
 				break
 			}
 		}
+	}
+	if err := lines.Err(); err != nil {
+		faults = append(faults, fmt.Sprintf("Sessiongate's log can't be read: %v", err))
 	}
 	return faults
 }

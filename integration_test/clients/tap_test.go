@@ -64,7 +64,7 @@ func TestOffence(t *testing.T) {
 		want    string
 	}{
 		{"app:a", 1800, ""},
-		{"app:a", 43201, "expires in 12h0m1s; the rule allows 12h0m0s"},
+		{"app:a", 1801, "expires in 30m1s; the rule allows 30m0s"},
 		{"app:s/1_LOCK", 301, "expires in 5m1s; the rule allows 5m0s"},
 		{"app:jobs:lock", 300, ""},
 		{"a", 10, "is outside of the namespace app:"},

@@ -26,7 +26,10 @@ func checkUpstream(ctx context.Context, addr, kind string) check {
 	return check{name: upstreamCheck}
 }
 
-// examine counts the keys of all databases. Its error tells of all that shouldn't be as they are.
+// mostOffences is how many keys of a database are told one by one.
+const mostOffences = 5
+
+// examine counts the keys of all databases. Its error tells of what shouldn't be as it is.
 func examine(ctx context.Context, addr string) (keys int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -65,6 +68,7 @@ func examineDatabase(ctx context.Context, addr string, db int) (keys int, err er
 	c := redis.NewClient(&redis.Options{Addr: addr, DB: db, DisableIdentity: true})
 	defer c.Close()
 	var errs []error
+	offences := 0
 	scan := c.Scan(ctx, 0, "*", 1000).Iterator()
 	for scan.Next(ctx) {
 		key := scan.Val()
@@ -77,8 +81,13 @@ func examineDatabase(ctx context.Context, addr string, db int) (keys int, err er
 		}
 		keys++
 		if why := offence(key, ttl); why != "" {
-			errs = append(errs, fmt.Errorf("key %q of database %d %s", key, db, why))
+			if offences++; offences <= mostOffences {
+				errs = append(errs, fmt.Errorf("key %q of database %d %s", key, db, why))
+			}
 		}
+	}
+	if more := offences - mostOffences; more > 0 {
+		errs = append(errs, fmt.Errorf("and %d more", more))
 	}
 	return keys, errors.Join(append(errs, scan.Err())...)
 }
@@ -91,7 +100,7 @@ const (
 
 // offence says what is wrong with a key, or nothing.
 func offence(key string, ttl time.Duration) string {
-	limit := maxTTL
+	limit := idle
 	for _, pattern := range lockKeys {
 		// No "/" is special in key patterns, so none may be left for path.Match.
 		if ok, _ := path.Match(pattern, strings.ReplaceAll(key, "/", "_")); ok {

@@ -86,6 +86,7 @@ func TestMatches(t *testing.T) {
 		{"ttl ...s", "ttl 5", false},
 		{"a...a", "a", false},
 		{"a\n\nb", "a\nb", false},
+		{"a\nb", "a\r\nb\r\n", true},
 	} {
 		if got := matches(lines(c.want), lines(c.got)); got != c.ok {
 			t.Errorf("%q, %q: got %v", c.want, c.got, got)

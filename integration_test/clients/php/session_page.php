@@ -15,7 +15,7 @@ switch (parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
         usleep(2000); // long enough for another request to come between, if nothing locks
         exit((string) ++$_SESSION['n']);
     case '/slow':
-        usleep(500000);
+        usleep(1000000);
         $_SESSION['slow'] = 'done';
         exit;
     case '/slow-read':

@@ -22,6 +22,10 @@ class Skip(Exception):
     """The library doesn't offer what the check is about."""
 
 
+class Differs(Exception):
+    """What Redis does is not done here, which is known; the check has seen that it is so."""
+
+
 @contextlib.contextmanager
 def check(name):
     """Run the block as the check of this name; a failure is told, and the program goes on."""
@@ -31,6 +35,8 @@ def check(name):
         yield
     except Skip as skip:
         print(f"ok - {name} # SKIP {skip}", flush=True)
+    except Differs as known:
+        print(f"not ok - {name}: {known} # TODO", flush=True)
     except Exception as error:
         _failed += 1
         where = traceback.extract_tb(error.__traceback__)[-1]
@@ -44,6 +50,11 @@ def check(name):
 def skip(name, why):
     with check(name):
         raise Skip(why)
+
+
+def differs(name, why):
+    with check(name):
+        raise Differs(why)
 
 
 def version(text):
@@ -63,7 +74,9 @@ def equal(got, want):
 
 
 def ttl_between(got, low, high):
-    """Redis's expectation of a TTL in seconds; under rules it is only known to be within the rule."""
+    """Redis's expectation of a TTL in seconds, which a slow machine sees later; under rules it is only known to be within the rule."""
+    if low > 0:
+        low = max(1, low - 15)
     if RULES:
         low, high = 1, MAX
     if not low <= got <= high:
