@@ -28,7 +28,7 @@ func (p *program) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look at a running Sessiongate as clients do, and at Redis behind it, and say what to put right",
-		Long: "Connect to a running Sessiongate as some twenty drivers do, and look at the Redis behind: its version, what its user may\n" +
+		Long: "Connect to a running Sessiongate as 25 drivers do, and look at the Redis behind: its version, what its user may\n" +
 			"do, its settings against the rules, its clock, and a sample of the sessions that are there. Each finding is one line:\n" +
 			"ok, note (worth knowing), warn (it works, until it doesn't) or FAIL (it doesn't), what was found, and the line that\n" +
 			"puts it right.\n\n" +

@@ -28,7 +28,7 @@ func (r *Report) keys(ctx context.Context, c Config, t *proxy.Tenant) {
 			r.add(Warn, "keys", at, fmt.Sprintf("can't be looked at: %v", err), fmt.Sprintf("ACL SETUSER %s +scan +pttl +type +object +memory|usage +strlen +pexpiretime", t.Pool.User()))
 			continue
 		}
-		r.judge(at, t, report)
+		r.judge(at, c.File, t, report)
 	}
 }
 
@@ -56,8 +56,8 @@ func sample(ctx context.Context, client *redis.Client, most int, cfg audit.Confi
 	return report, err
 }
 
-// judge says what of the keys is not as the rules want it.
-func (r *Report) judge(at string, t *proxy.Tenant, report *audit.Report) {
+// judge says what of the keys is not as the rules of the file want it.
+func (r *Report) judge(at, file string, t *proxy.Tenant, report *audit.Report) {
 	of := fmt.Sprintf("of %s looked at", count(report.Keys, "key"))
 	if !report.Complete {
 		of = fmt.Sprintf("of %s looked at, some %.0f%% of all,", count(report.Keys, "key"), 100*report.Done)
@@ -67,30 +67,34 @@ func (r *Report) judge(at string, t *proxy.Tenant, report *audit.Report) {
 		return
 	}
 	before := len(r.Findings)
-	fix := func(with string) string { return fmt.Sprintf("sessiongate audit --tenant %s %s", t.Name, with) }
+	program := "sessiongate audit"
+	if file != "" {
+		program += " --config " + file
+	}
+	fix := func(with string) string { return fmt.Sprintf("%s --tenant %s %s", program, t.Name, with) }
 	tell := func(level Level, n int64, what, remedy string) {
 		if n > 0 {
-			r.add(level, "keys", at, fmt.Sprintf("%s %d %s", of, n, what), remedy)
+			r.add(level, "keys", at, fmt.Sprintf("%s: %s %d", of, what, n), remedy)
 		}
 	}
 	for _, rule := range report.Rules {
 		named := fmt.Sprintf(" (rule %q)", rule.Rule)
 		if rule.Rule == "" {
 			if len(t.Rules.RuleNames()) > 0 {
-				tell(Note, rule.Keys, "belong to no rule, and may live for ever", "sessiongate.yaml: a last rule without keys, for the rest")
+				tell(Note, rule.Keys, "that no rule is for, and that may live for ever:", "sessiongate.yaml: a last rule without keys, for the rest")
 			}
 			continue
 		}
-		tell(Warn, rule.Found.NoExpiry, "have no expiry"+named, fix("--fix"))
-		tell(Warn, rule.Found.AboveMax, "live longer than the maximum"+named, fix("--fix"))
-		tell(Warn, rule.Found.PastLifetime, "outlive their lifetime"+named, fix("--fix"))
-		tell(Note, rule.Found.NoBirth, "have no birth, so that their age is not known"+named, fix("--adopt"))
-		tell(Note, rule.Found.ValueTooLarge, "are larger than allowed"+named, "sessiongate.yaml: raise size.value of the rule, or have the application store less")
-		tell(Note, rule.Found.KeyTooLong, "have names that are longer than allowed"+named, "sessiongate.yaml: raise size.key of the rule")
-		tell(Note, rule.Found.WeakID, "have ids that can be guessed"+named, "have the application draw longer ids; key_entropy of the rule refuses these")
+		tell(Warn, rule.Found.NoExpiry, "without an expiry"+named+":", fix("--fix"))
+		tell(Warn, rule.Found.AboveMax, "living longer than the maximum"+named+":", fix("--fix"))
+		tell(Warn, rule.Found.PastLifetime, "past their lifetime"+named+":", fix("--fix"))
+		tell(Note, rule.Found.NoBirth, "without a birth, so that their age is not known"+named+":", fix("--adopt"))
+		tell(Note, rule.Found.ValueTooLarge, "larger than allowed"+named+":", "sessiongate.yaml: raise size.value of the rule, or have the application store less")
+		tell(Note, rule.Found.KeyTooLong, "with longer names than allowed"+named+":", "sessiongate.yaml: raise size.key of the rule")
+		tell(Note, rule.Found.WeakID, "with ids that can be guessed"+named+":", "have the application draw longer ids; key_entropy of the rule refuses these")
 	}
 	if len(t.Rules.RuleNames()) == 0 {
-		tell(Warn, report.TTL.Never, "have no expiry, and there are no rules", "sessiongate.yaml: rules: [{expiry: {default: 30m, max: 12h}}]")
+		tell(Warn, report.TTL.Never, "without an expiry, and there are no rules:", "sessiongate.yaml: rules: [{expiry: {default: 30m, max: 12h}}]")
 	}
 	if len(r.Findings) == before {
 		r.add(OK, "keys", at, of+" all are as the rules want them", "")

@@ -98,9 +98,9 @@ func TestDoctor_Bad(t *testing.T) {
 	got.want(t, "warn", "connections", "maxclients 200, ", "max_dedicated: 180")
 	got.want(t, "note", "notifications", `notify-keyspace-events is ""`, "Egx")
 	got.want(t, "note", "persistence", "a restart logs everybody out", "appendonly yes")
-	got.want(t, "warn", "keys", `of 3 keys looked at 1 have no expiry (rule "web")`, "sessiongate audit --tenant default --fix")
-	got.want(t, "warn", "keys", `1 live longer than the maximum (rule "web")`, "--fix")
-	got.want(t, "note", "keys", "1 belong to no rule", "a last rule")
+	got.want(t, "warn", "keys", `of 3 keys looked at: without an expiry (rule "web"): 1`, "sessiongate audit --config ")
+	got.want(t, "warn", "keys", `living longer than the maximum (rule "web"): 1`, "--fix")
+	got.want(t, "note", "keys", "may live for ever: 1", "a last rule")
 	if doctor(t, yaml, 1, "--address", "off", "--strict"); got.Sums["FAIL"] != 0 {
 		t.Errorf("doctor says\n%s", &got)
 	}
