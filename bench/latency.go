@@ -19,7 +19,7 @@ import (
 var rates = []struct {
 	share float64
 	own   bool
-}{{0.1, false}, {0.5, true}, {0.75, false}}
+}{{0.1, false}, {0.25, true}, {0.5, true}, {0.75, false}}
 
 // tail is the latencies of one target at one rate.
 type tail struct {
