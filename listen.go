@@ -15,6 +15,7 @@ import (
 
 	"sessiongate/config"
 	"sessiongate/proxy"
+	"sessiongate/quick"
 )
 
 // place is an address to accept clients on: everybody's, or a tenant's own.
@@ -49,7 +50,7 @@ func (s *sockets) listeners(ctx context.Context, cfg config.Config, certs *certi
 		if err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", p.at, err)
 		}
-		var l net.Listener = socket
+		l := quick.Listener(socket)
 		if p.at.TLS {
 			l = tls.NewListener(l, certs.config())
 		}

@@ -14,18 +14,19 @@ import (
 var arrows = map[string][]string{
 	"command":          {},
 	"resp":             {},
+	"quick":            {},
 	"credential":       {},
 	"policy":           {"command"},
 	"config":           {"policy", "command", "credential"},
-	"upstream":         {"resp"},
-	"proxy":            {"resp", "command", "policy", "upstream", "credential"},
+	"upstream":         {"quick", "resp"},
+	"proxy":            {"quick", "resp", "command", "policy", "upstream", "credential"},
 	"audit":            {"policy"},
 	"capacity":         {"policy", "proxy", "resp", "upstream"},
 	"doctor":           {"audit", "config", "policy", "proxy", "resp", "upstream"},
 	"tracing":          {"config", "proxy"},
 	"admin":            {"audit", "command", "config", "policy", "proxy", "resp", "upstream"},
-	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "doctor", "policy", "proxy", "resp", "tracing", "upstream"},
-	"bench":            {"command", "config", "policy", "proxy", "resp", "upstream"},
+	"":                 {"admin", "audit", "capacity", "command", "config", "credential", "doctor", "policy", "proxy", "quick", "resp", "tracing", "upstream"},
+	"bench":            {"command", "config", "policy", "proxy", "quick", "resp", "upstream"},
 	"integration_test": {"command", "doctor"}, // doctor/replay plays the conversations of clients/wire
 }
 

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/tidwall/redcon"
+
+	"sessiongate/quick"
 )
 
 const (
@@ -51,11 +53,8 @@ func newReader(conn net.Conn, limits Limits) *reader {
 	r := &reader{conn: conn, check: check{limits: limits, strict: true}}
 	r.ready = r.drain
 	r.look = func(fd uintptr) bool { r.drain(fd); return true }
-	switch c := conn.(type) {
-	case *net.TCPConn:
+	if c, ok := conn.(syscall.Conn); ok {
 		r.raw, _ = c.SyscallConn() // an error leaves it nil
-	case *net.UnixConn:
-		r.raw, _ = c.SyscallConn()
 	}
 	return r
 }
@@ -245,7 +244,7 @@ func (r *reader) drain(fd uintptr) (done bool) {
 	for r.got < drainBytes {
 		r.makeRoom()
 		room := r.block.data[r.end:]
-		n, err := quickRead(fd, room)
+		n, err := quick.Read(fd, room)
 		switch {
 		case err == syscall.EINTR:
 			continue

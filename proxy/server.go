@@ -27,6 +27,7 @@ import (
 	"go.uber.org/zap"
 
 	"sessiongate/policy"
+	"sessiongate/quick"
 	"sessiongate/upstream"
 )
 
@@ -187,7 +188,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 // admit starts a session for conn, which came by a listener of that tenant's, if of anyone's, or tells the client in Redis's words that there is no room.
 func (s *Server) admit(ctx context.Context, conn net.Conn, tenant string) {
 	s.Counts.Connections.Add(1)
-	if tcp, ok := conn.(*net.TCPConn); ok && s.cfg.KeepAlive > 0 {
+	if tcp, ok := quick.Below(conn).(*net.TCPConn); ok && s.cfg.KeepAlive > 0 {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: s.cfg.KeepAlive, Interval: s.cfg.KeepAlive / 3})
 	}
 	c := newSession(s, conn, s.lastID.Add(1))

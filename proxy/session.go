@@ -30,7 +30,6 @@ type Session struct {
 	srv  *Server
 	conn net.Conn
 	in   *reader
-	to   *sender
 	id   int64
 
 	came   entrance      // how
@@ -92,7 +91,6 @@ type Session struct {
 func newSession(srv *Server, conn net.Conn, id int64) *Session {
 	s := &Session{srv: srv, conn: conn, id: id, proto: 2, db: srv.main.DB(), window: int(srv.window.Load()), flight: &flight{}, wrote: upstream.NoSlot}
 	s.in = newReader(conn, srv.cfg.Limits)
-	s.to = newSender(conn, s.in.raw)
 	s.active.Store(srv.clock.Load())
 	s.about.Store(&about{since: time.Now()})
 	s.until = srv.untilNext()
@@ -300,7 +298,7 @@ func (s *Session) write(b []byte) (int, error) {
 	}
 	s.writing.Store(s.srv.clock.Load())
 	defer s.writing.Store(0)
-	n, err := s.to.write(b)
+	n, err := s.conn.Write(b)
 	s.acct.bytesOut.Add(int64(n))
 	return n, err
 }

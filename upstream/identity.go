@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"sessiongate/quick"
 )
 
 // Identity is who we are to the upstream, and how we know it. It never changes; SetIdentity puts another in its place.
@@ -138,7 +140,11 @@ func (p *Pool) tcp(ctx context.Context, addr string) (net.Conn, error) {
 	d := net.Dialer{Control: p.limitUnacked, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}
-	return d.DialContext(ctx, p.opt.Network, addr)
+	conn, err := d.DialContext(ctx, p.opt.Network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return quick.New(conn), nil
 }
 
 // secure has conn, which leads to addr, speak TLS if it has to. Hands are shaken at the first write.

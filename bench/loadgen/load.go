@@ -58,18 +58,14 @@ type Generator struct {
 	options Options
 	conns   []*conn
 	epoll   int
-	timer   int // wakes the loop when a command is due
 }
 
 // Dial connects the clients and greets for each.
 func Dial(ctx context.Context, o Options) (*Generator, error) {
-	g := &Generator{options: o, epoll: -1, timer: -1}
+	g := &Generator{options: o, epoll: -1}
 	var err error
 	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
-	}
-	if g.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err == nil {
-		err = g.watch(g.timer, timerIndex)
 	}
 	for i := 0; err == nil && i < o.Clients; i++ {
 		err = g.connect(ctx, i)
@@ -134,10 +130,8 @@ func (g *Generator) Close() {
 	for _, c := range g.conns {
 		unix.Close(c.fd)
 	}
-	for _, fd := range []int{g.epoll, g.timer} {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
+	if g.epoll >= 0 {
+		unix.Close(g.epoll)
 	}
-	g.conns, g.epoll, g.timer = nil, -1, -1
+	g.conns, g.epoll = nil, -1
 }
