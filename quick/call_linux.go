@@ -14,7 +14,8 @@ func Read(fd uintptr, b []byte) (int, error) {
 	case len(b) == 0:
 		return 0, nil
 	case len(b) > Bytes:
-		return syscall.Read(int(fd), b)
+		n, err := syscall.Read(int(fd), b)
+		return max(n, 0), err
 	}
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), syscall.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
@@ -144,6 +145,49 @@ func TestConn_ReadEnds(t *testing.T) {
 	}
 	if n, err := c.Write(b); n != 0 || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %d bytes and %v, want that it is closed", n, err)
+	}
+}
+
+// After a long read, too, one that fails has read nothing, not -1 bytes.
+func TestConn_ResetAfterLong(t *testing.T) {
+	near, far := pair(t)
+	c := New(near)
+	b := make([]byte, 4*Bytes)
+	if _, err := far.Write(b[:Bytes]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, b[:Bytes]); err != nil {
+		t.Fatal(err)
+	}
+	c.(*Conn).long = true // whatever pieces it came in
+	if err := far.SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	far.Close()
+	if n, err := c.Read(b); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %d bytes and %v, want a reset", n, err)
+	}
+}
+
+// Errors are those of package net, to the letter.
+func TestConn_Errors(t *testing.T) {
+	ports, texts := regexp.MustCompile(`:\d+\b`), map[string][]string{}
+	for name, spoil := range map[string]func(near, far *net.TCPConn){
+		"reset":    func(_, far *net.TCPConn) { _ = far.SetLinger(0); far.Close() },
+		"deadline": func(near, _ *net.TCPConn) { _ = near.SetReadDeadline(time.Unix(1, 0)) },
+		"closed":   func(near, _ *net.TCPConn) { near.Close() },
+		"end":      func(_, far *net.TCPConn) { _ = far.CloseWrite() },
+	} {
+		for _, as := range []func(net.Conn) net.Conn{New, func(c net.Conn) net.Conn { return c }} {
+			near, far := pair(t)
+			conn := as(near)
+			spoil(near, far)
+			_, err := conn.Read(make([]byte, 10))
+			texts[name] = append(texts[name], ports.ReplaceAllString(err.Error(), ""))
+		}
+		if got, want := texts[name][0], texts[name][1]; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func (r *run) wait(events []unix.EpollEvent) (int, error) {
 	if r.plan.Rate > 0 && r.next < r.end {
 		wait = min(wait, max(0, r.next-r.now()))
 	}
-	timeout := unix.NsecToTimespec(wait)
+	timeout := [2]int64{0, wait} // seconds and nanoseconds, on every architecture
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(r.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)),
 		uintptr(unsafe.Pointer(&timeout)), 0, 0)
 	switch errno {
