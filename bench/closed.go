@@ -37,7 +37,7 @@ func (t target) options(w workload, keys int) loadgen.Options {
 	const stride = 7919 // a prime, so that neighbours in time are none among keys
 	keys = t.share(keys)
 	before, after := split(w.args)
-	o := loadgen.Options{Addr: t.addr, Clients: w.load.clients, Command: func(dst []byte, number int) []byte {
+	o := loadgen.Options{Addr: t.addr, Clients: w.load.clients, Spin: apart(), Command: func(dst []byte, number int) []byte {
 		dst = append(dst, before...)
 		dst = appendDigits(dst, number*stride%keys)
 		return append(dst, after...)
@@ -59,7 +59,7 @@ func (r runner) closedLoop(ctx context.Context, t target, w workload) (sample, e
 	if err != nil {
 		return sample{}, err
 	}
-	result, err := g.Run(ctx, loadgen.Plan{For: r.closed})
+	result, err := generate(ctx, g, loadgen.Plan{For: r.closed})
 	if err != nil {
 		return sample{}, err
 	}

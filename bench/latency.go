@@ -27,6 +27,7 @@ type tail struct {
 	all, late  *hdrhistogram.Histogram // of all rounds, in nanoseconds
 	p50s, p99s []float64               // of each round, in milliseconds
 	got        float64                 // commands per second, in the mean of the rounds
+	busy       float64                 // share of the servers' cores that proxy and Redis used, in the mean of the rounds
 }
 
 // latency measures the tails at fixed rates, with a schedule made beforehand. The rates are shares of maxima with the same clients, measured in a closed
@@ -113,12 +114,13 @@ func tailsAt(ctx context.Context, targets []target, w workload, o options, plan 
 		for i := range targets {
 			i = (i + round) % len(targets)
 			t := targets[i]
-			r, err := runLoad(ctx, t, t.options(w, o.keys), plan)
+			r, busy, err := runWatched(ctx, t, t.options(w, o.keys), plan)
 			if err != nil {
 				return nil, err
 			}
 			fmt.Fprintf(os.Stderr, "%s at %.0f/s: round %d of %d, %s: p99 %.3f ms\n", w.name, plan.Rate, round+1, o.rounds, t.name, milliseconds(r.Latency, 99))
 			tails[i].add(r, o.rounds)
+			tails[i].busy += busy / float64(o.rounds)
 		}
 	}
 	return tails, nil
@@ -132,6 +134,21 @@ func (t *tail) add(r loadgen.Result, rounds int) {
 	t.got += perSecond(r) / float64(rounds)
 }
 
+// runWatched is runLoad that tells which share of the servers' cores they used.
+func runWatched(ctx context.Context, t target, o loadgen.Options, plan loadgen.Plan) (r loadgen.Result, busy float64, err error) {
+	before, err := t.cpu()
+	if err != nil {
+		return r, 0, err
+	}
+	start := time.Now()
+	if r, err = runLoad(ctx, t, o, plan); err != nil {
+		return r, 0, err
+	}
+	took := time.Since(start)
+	after, err := t.cpu()
+	return r, float64(after.proxy-before.proxy+after.redis-before.redis) / float64(took) / float64(serverCores()), err
+}
+
 // runLoad connects the clients of one run, makes the run, and disconnects them.
 func runLoad(ctx context.Context, t target, o loadgen.Options, plan loadgen.Plan) (loadgen.Result, error) {
 	g, err := loadgen.Dial(ctx, o)
@@ -139,7 +156,7 @@ func runLoad(ctx context.Context, t target, o loadgen.Options, plan loadgen.Plan
 		return loadgen.Result{}, fmt.Errorf("%s: %w", t.name, err)
 	}
 	defer g.Close()
-	r, err := g.Run(ctx, plan)
+	r, err := generate(ctx, g, plan)
 	if err == nil && r.Errors > 0 {
 		err = fmt.Errorf("%d replies were errors; log %s%s", r.Errors, t.front().log, t.front().logTail())
 	}
@@ -157,12 +174,12 @@ func milliseconds(h *hdrhistogram.Histogram, percentile float64) float64 {
 
 // reportTails writes a table for one rate.
 func reportTails(out io.Writer, tails []*tail) {
-	fmt.Fprint(out, "| target | commands/s | p50 ms | p99 ms | p99.9 ms | p99.99 ms | max ms | p50 × redis | p99 × redis | sent late, p99 ms |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	fmt.Fprint(out, "| target | commands/s | p50 ms | p99 ms | p99.9 ms | p99.99 ms | max ms | p50 × redis | p99 × redis | sent late, p99 ms | busy |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	redis := tailOf(tails, direct)
 	for _, t := range tails {
-		fmt.Fprintf(out, "| %s | %.0f | %.3f | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f | %.3f |\n", t.target, t.got,
+		fmt.Fprintf(out, "| %s | %.0f | %.3f | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f | %.3f | %.0f %% |\n", t.target, t.got,
 			median(t.p50s), median(t.p99s), milliseconds(t.all, 99.9), milliseconds(t.all, 99.99), float64(t.all.Max())/1e6,
-			medianRatio(t.p50s, redis.p50s), medianRatio(t.p99s, redis.p99s), milliseconds(t.late, 99))
+			medianRatio(t.p50s, redis.p50s), medianRatio(t.p99s, redis.p99s), milliseconds(t.late, 99), 100*t.busy)
 	}
 }
 

@@ -56,7 +56,7 @@ func (l *lab) weigh(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if _, err := g.Run(ctx, loadgen.Plan{For: 2 * time.Second}); err != nil {
+	if _, err := generate(ctx, g, loadgen.Plan{For: 2 * time.Second}); err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
 	busy, err := t.resident()

@@ -43,7 +43,7 @@ func start(ctx context.Context, dir, name, addr, binary string, args ...string) 
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	// A group of its own, so that Ctrl-C reaches only this program, which then stops the servers in order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
+	if err := onServers(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go p.wait()

@@ -196,7 +196,11 @@ func redisBenchmark(ctx context.Context, t target, w workload, requests, keys in
 	}
 	var stderr bytes.Buffer // holds a warning where a proxy has no CONFIG, which matters only if the run fails
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	var out []byte
+	err = onLoad(func() error {
+		out, err = cmd.Output()
+		return err
+	})
 	if err != nil {
 		return sample{}, fmt.Errorf("redis-benchmark: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	Clients int
 	Hello   func(client int) []byte             // a command that each client begins with, one line of reply to it; nil: none
 	Command func(dst []byte, number int) []byte // appends the command of that number
+	Spin    bool                                // don't sleep, as for clients on another machine: for a generator with a core of its own
 }
 
 // Plan is one run.

@@ -57,6 +57,7 @@ func (g *Generator) Run(ctx context.Context, p Plan) (Result, error) {
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil { // else what is due comes up to 50 us late
 		return Result{}, fmt.Errorf("timer slack: %w", err)
 	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }() // as it was
 	r := &run{Generator: g, plan: p, start: time.Now(), schedule: rand.New(rand.NewPCG(p.Seed, p.Seed)),
 		warm: int64(p.Warm), end: int64(p.Warm + p.For), buf: make([]byte, quick.Bytes)}
 	r.result.Latency, r.result.Late = NewHistogram(), NewHistogram()
@@ -108,7 +109,10 @@ func (r *run) loop(ctx context.Context) error {
 // thread doesn't: see package quick.
 func (r *run) wait(events []unix.EpollEvent) (int, error) {
 	wait := int64(tick)
-	if r.plan.Rate > 0 && r.next < r.end {
+	switch {
+	case r.options.Spin:
+		wait = 0
+	case r.plan.Rate > 0 && r.next < r.end:
 		wait = min(wait, max(0, r.next-r.now()))
 	}
 	timeout := [2]int64{0, wait} // seconds and nanoseconds, on every architecture
