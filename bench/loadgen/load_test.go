@@ -96,6 +96,19 @@ func TestRun_ClosedLoop(t *testing.T) {
 	}
 }
 
+// A generator that doesn't sleep keeps to its schedule as others do.
+func TestRun_Spins(t *testing.T) {
+	addr := serve(t, "+OK\r\n", func(int) time.Duration { return 0 })
+	g := start(t, Options{Addr: addr, Clients: 4, Command: ping, Spin: true})
+	r, err := g.Run(context.Background(), Plan{Rate: 1000, For: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Latency.TotalCount(); n < 100 || n > 300 || r.Errors > 0 {
+		t.Errorf("got %d commands with %d errors, want some 200", n, r.Errors)
+	}
+}
+
 // A request larger than any socket's buffer goes out in parts.
 func TestRun_LargeCommands(t *testing.T) {
 	addr := serve(t, ":1\r\n", func(int) time.Duration { return 0 })
